@@ -1,0 +1,38 @@
+# make install     the environment in .venv, from requirements/cpu.lock; does nothing when it is there already
+# make quickstart  everything from nothing: environment, data, a model that learns on this CPU, a report
+# make test        the environment if missing, then all tests
+# make lint        ruff, shellcheck, shfmt
+# make lock        compute requirements/cpu.lock anew from requirements/cpu.in
+
+BASE_PYTHON ?= python3
+PYTHON := .venv/bin/python
+SHELL_FILES := $(shell git ls-files -co --exclude-standard '*.sh' .ci/run)
+
+.PHONY: install quickstart test lint lock
+
+install:
+	@sh requirements/install.sh "$(BASE_PYTHON)" .venv requirements/cpu.lock
+
+quickstart: install
+	@$(PYTHON) data_prep/arithmetic.py
+	@$(PYTHON) -m grpo_launchpad.models tiny-arithmetic >/dev/null
+	@bash examples/grpo_trainer/run_tiny_cpu_arithmetic.sh
+	@printf '\n%s\n' \
+		'What next:' \
+		'  open runs/run_tiny_cpu_arithmetic/report.html in a browser' \
+		'  read examples/grpo_trainer/run_tiny_cpu_arithmetic.sh: it is one page, and every launcher looks like it' \
+		'  NEW_RUN=1 ACTOR_LR=1e-4 bash examples/grpo_trainer/run_tiny_cpu_arithmetic.sh      change a knob' \
+		'  bash examples/grpo_trainer/run_smollm2-135m_cpu_gsm8k.sh                            a real model on real GSM8K' \
+		'  DRY_RUN=1 bash examples/grpo_trainer/run_qwen2-7b_megatron_gsm8k.sh                 what would run on 8 GPUs'
+
+test: install lint
+	@$(PYTHON) -m pytest
+
+lint: install
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@.venv/bin/shellcheck $(SHELL_FILES)
+	@.venv/bin/shfmt -d -i 4 -ci $(SHELL_FILES)
+
+lock: install
+	@sh requirements/lock.sh

@@ -1,0 +1,84 @@
+"""Checks of the training and validation files."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from grpo_launchpad.preflight.problem import Problem
+
+REWARD_PACKAGE = "pkg://reward_score"
+
+
+def check_data(config: DictConfig) -> list[Problem]:
+    """Check that the parquet files exist, can be read, have verl's columns, a scorer, and enough rows for a batch."""
+    problems = []
+    train_rows = 0
+    for key in ("train_files", "val_files"):
+        files = OmegaConf.select(config.data, key)
+        for file in [files] if isinstance(files, str) else files:
+            rows, found = _check_file(f"data.{key}", Path(file).expanduser(), config)
+            problems += found
+            train_rows += rows if key == "train_files" else 0
+    batch = config.data.train_batch_size
+    if not problems and train_rows < batch:
+        problems.append(
+            Problem(
+                "data.train_batch_size",
+                f"{batch} prompts a batch, but the training files have only {train_rows} rows",
+                f"set TRAIN_BATCH_SIZE to at most {train_rows}, or prepare more data",
+            )
+        )
+    return problems
+
+
+def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[Problem]]:
+    """Return the number of rows of a parquet file (0 if unknown) and what is wrong with it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        module = path.parent.name
+        return 0, [Problem(where, f"{path} does not exist", f"python data_prep/{module}.py --out '{path.parent}'")]
+    if path.suffix != ".parquet":  # verl reads json and jsonl as well; their rows are not looked at here
+        return 0, []
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        remake = f"delete it and prepare it again: python data_prep/{path.parent.name}.py"
+        return 0, [Problem(where, f"{path} is not a readable parquet file ({error})", remake)]
+
+    prompt = config.data.prompt_key
+    missing = [name for name in ("data_source", prompt, "reward_model") if name not in table.column_names]
+    if missing:
+        found = ", ".join(table.column_names)
+        fix = f"prepare the data with data_prep/, or name the prompt column with data.prompt_key (now {prompt!r})"
+        return table.num_rows, [Problem(where, f"{path} lacks the column(s) {', '.join(missing)}; it has {found}", fix)]
+    problems = []
+    if not pa.types.is_list(table.schema.field(prompt).type):
+        problems.append(
+            Problem(
+                where,
+                f"{path}: column {prompt} is {table.schema.field(prompt).type}, verl needs a list of chat messages",
+                'store each prompt as [{"role": "user", "content": "..."}]',
+            )
+        )
+    reward_type = table.schema.field("reward_model").type
+    if not pa.types.is_struct(reward_type) or reward_type.get_field_index("ground_truth") < 0:
+        problems.append(
+            Problem(where, f"{path}: column reward_model has no ground_truth", "prepare the data with data_prep/")
+        )
+    return table.num_rows, problems + _check_scorers(where, path, table, config)
+
+
+def _check_scorers(where: str, path: Path, table, config: DictConfig) -> list[Problem]:
+    """Check that this project's reward knows every data source, if this project's reward is what the run uses."""
+    if OmegaConf.select(config, "reward.custom_reward_function.path") != REWARD_PACKAGE:
+        return []
+    from reward_score import UnknownDataSourceError, check_data_sources
+
+    try:
+        check_data_sources(table.column("data_source").unique().to_pylist())
+    except UnknownDataSourceError as error:
+        fix = "give the rows a known data_source, add a scorer to reward_score/, or set reward.custom_reward_function"
+        return [Problem(where, f"{path}: {error}", fix)]
+    return []

@@ -1,0 +1,73 @@
+"""Command line: python -m grpo_launchpad.report runs/<name>"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from .figures import learning_curve
+from .page import duration, render
+from .run_folder import RunFolderError, read_run
+from .summary import summarize
+
+COLOURS = {"completed": "32", "failed": "31", "interrupted": "33"}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the report and return the exit code: 0, 1 when it cannot be written, 2 when the folder is no run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m grpo_launchpad.report",
+        description="Write summary.json, report.html and learning_curve.svg into a run folder.",
+    )
+    parser.add_argument("folder", type=Path, metavar="runs/<name>", help="the folder a launcher wrote")
+    folder = parser.parse_args(arguments).folder
+    try:
+        run = read_run(folder)
+        summary = summarize(run)
+        curve = learning_curve(run)
+        if curve:
+            _write(folder / "learning_curve.svg", curve)
+        _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        _write(folder / "report.html", render(run, summary, curve))
+    except RunFolderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}. Check the folder's permissions and space.", file=sys.stderr)
+        return 1
+    print(_terminal_summary(summary, folder / "report.html"))
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace `path` at once, so that no reader sees half a file."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(text.encode("utf-8", errors="replace"))  # a model may write half a surrogate pair
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _terminal_summary(summary: dict, report: Path) -> str:
+    def accuracy(value: float | None) -> str:
+        return "not measured" if value is None else f"{value:.1%}"
+
+    status = summary["status"] or "status unknown"
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR") and status in COLOURS:
+        status = f"\033[{COLOURS[status]}m{status}\033[0m"
+    wall = "not measured" if summary["wall_seconds"] is None else duration(summary["wall_seconds"])
+    return "\n".join(
+        [
+            f"{summary['name'] or report.parent.name}: {status}",
+            f"  accuracy   {accuracy(summary['accuracy_before'])} -> {accuracy(summary['accuracy_after'])}",
+            f"  steps      {summary['steps']}",
+            f"  wall time  {wall}",
+            f"  report     {report}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""The process that has everything imported and forks a Ray worker on request.
+
+    python -m grpo_launchpad.warm_workers.server FOLDER
+
+Writes ``FOLDER/python``, to be used as Ray's ``py_executable``, and serves until it is told to stop (SIGTERM) or the
+process that started it ends. Requests that arrive during the imports wait.
+"""
+
+import argparse
+import array
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import runpy
+import selectors
+import shlex
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+from grpo_launchpad.warm_workers import client
+
+# What the processes of a verl run import: torch, transformers and vLLM, and what these two import on first use.
+# Nothing here may import ray: it reads its settings (RAY_JOB_ID and others) from the environment when it is loaded.
+PRELOAD = (
+    "torch._dynamo",
+    "torch.distributed.fsdp",
+    "tensordict",
+    "transformers.models.auto.modeling_auto",
+    "datasets",
+    "peft",
+    "torchdata.stateful_dataloader",
+    "hydra",
+    "fastapi",
+    "uvicorn",
+    "wandb",
+    "vllm.engine.arg_utils",
+    "vllm.distributed",
+    "vllm.outputs",
+    "vllm.model_executor.layers.linear",
+    "vllm.entrypoints.openai.engine.protocol",
+)
+
+PR_SET_PDEATHSIG = 1
+
+
+def write_executable(folder: Path, server_socket: Path) -> Path:
+    """Write the script that Ray runs in place of Python. It falls back to Python itself if the server is gone."""
+    script = folder / "python"
+    command = [sys.executable, "-I", "-S", client.__file__, str(server_socket), sys.executable]
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+def receive_request(connection: socket.socket) -> tuple[dict, list[int]]:
+    """Return the client's request and its standard streams. See ``client.send_request``."""
+    descriptors = array.array("i")
+    header, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_SPACE(3 * descriptors.itemsize), socket.MSG_WAITALL)
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(data)
+    size = int.from_bytes(header, "big")
+    body = bytearray()
+    while len(body) < size:
+        chunk = connection.recv(size - len(body))
+        if not chunk:
+            raise ConnectionError("the client went away in the middle of its request")
+        body += chunk
+    return json.loads(body), list(descriptors)
+
+
+def become(request: dict, streams: list[int]) -> None:
+    """Turn this forked process into ``python script arguments...`` as the client was asked to run it."""
+    for target, source in enumerate(streams):
+        os.dup2(source, target)
+        os.close(source)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    import numpy
+
+    numpy.random.seed()  # its global generator was seeded at import, so every fork would draw the same numbers
+    arguments = request["arguments"]
+    while arguments and arguments[0].startswith("-"):  # interpreter flags, such as -u
+        arguments.pop(0)
+    script = arguments[0]
+    sys.argv = arguments
+    sys.path.insert(0, str(Path(script).resolve().parent))
+    runpy.run_path(script, run_name="__main__")
+
+
+class Server:
+    """Accepts requests, forks, and tells each client how its worker ended."""
+
+    def __init__(self, listener: socket.socket):
+        self.listener = listener
+        self.selector = selectors.DefaultSelector()
+        self.clients: dict[int, socket.socket] = {}  # worker's process id -> its client
+        wake_up, self.signal_pipe = socket.socketpair()
+        wake_up.setblocking(False)
+        self.signal_pipe.setblocking(False)
+        signal.set_wakeup_fd(wake_up.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.wake_up = wake_up
+
+    def serve_forever(self) -> None:
+        self.selector.register(self.listener, selectors.EVENT_READ)
+        self.selector.register(self.signal_pipe, selectors.EVENT_READ)
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.listener:
+                    self.start_worker(self.listener.accept()[0])
+                else:
+                    self.signal_pipe.recv(4096)
+                    self.reap_workers()
+
+    def start_worker(self, connection: socket.socket) -> None:
+        try:
+            request, streams = receive_request(connection)
+        except (OSError, ValueError):
+            connection.close()
+            return
+        pid = os.fork()
+        if pid == 0:
+            self.run_worker(connection, request, streams)
+        for descriptor in streams:
+            os.close(descriptor)
+        self.clients[pid] = connection
+        connection.sendall(pid.to_bytes(8, "big"))
+
+    def run_worker(self, connection: socket.socket, request: dict, streams: list[int]) -> None:
+        """Runs in the fork and never returns."""
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self.selector.close()
+            for other in (self.listener, connection, self.signal_pipe, self.wake_up, *self.clients.values()):
+                other.close()
+            become(request, streams)
+            status = 0
+        except SystemExit as exit_request:
+            status = exit_request.code if isinstance(exit_request.code, int) else int(exit_request.code is not None)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def reap_workers(self) -> None:
+        while self.clients:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            connection = self.clients.pop(pid, None)
+            if connection is not None:
+                code = os.waitstatus_to_exitcode(status)
+                with contextlib.suppress(OSError):  # the client was killed; nobody wants to know
+                    connection.sendall(code.to_bytes(8, "big", signed=True))
+                connection.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="an existing folder, its path without spaces")
+    folder = parser.parse_args().folder
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(folder / "socket"))
+    listener.listen(64)
+    write_executable(folder, folder / "socket")
+
+    for module in PRELOAD:
+        importlib.import_module(module)
+    Server(listener).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

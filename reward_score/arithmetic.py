@@ -1,0 +1,15 @@
+"""Arithmetic task: the response must be the number and nothing else."""
+
+
+def score(solution_str: str, ground_truth: str) -> dict[str, float]:
+    """Score one response to an ``a+b=`` prompt.
+
+    Args:
+        solution_str: the decoded response, special tokens removed.
+        ground_truth: the sum, as decimal digits.
+
+    Returns:
+        ``score`` (the reward) and ``acc``, both 1.0 if the stripped response equals the ground truth, else 0.0.
+    """
+    correct = float(solution_str.strip() == ground_truth)
+    return {"score": correct, "acc": correct}

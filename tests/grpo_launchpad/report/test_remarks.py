@@ -1,0 +1,68 @@
+import pytest
+
+from grpo_launchpad.report.remarks import remarks
+from grpo_launchpad.report.run_folder import read_run
+from grpo_launchpad.report.samples import last_training_groups
+from grpo_launchpad.report.summary import summarize
+
+from .conftest import START, training, validation
+
+
+def remarks_on(run_folder):
+    run = read_run(run_folder.path)
+    found = last_training_groups(run)
+    return [remark.text for remark in remarks(run, summarize(run), found[1] if found else [])]
+
+
+def test_a_healthy_run_earns_no_remark(healthy):
+    assert remarks_on(healthy) == []
+
+
+@pytest.mark.parametrize(
+    ("records", "text"),
+    [
+        ({}, "no training step was finished"),
+        ({5: training(actor__grad_norm=None)}, "NaN in actor/grad_norm at step 5"),
+        ({1: training(a__x=None), 2: training(a__x=None)}, "NaN in a/x at steps 1, 2"),
+        ({1: training(critic__rewards__max=0.0)}, "reward std is zero in 1 step"),
+        ({1: training(response_length__clip_ratio=0.8)}, "clip ratio above 0.5 in 1 step (highest 0.80)"),
+        ({1: training(training__rollout_probs_diff_mean=0.03)}, "probability difference above 0.01 in 1 step"),
+        ({1: training(actor__entropy=0.5), 2: training(actor__entropy=0.01)}, "entropy fell from 0.5 (step 1)"),
+        ({0: validation(0.5), 1: training() | validation(0.4)}, "held-out accuracy fell from 50.0% to 40.0%"),
+        ({0: validation(0.5), 1: training()}, "held-out accuracy was measured once, at step 0"),
+        ({1: training()}, "no held-out accuracy was measured"),
+        ({n: training() | validation(0.5) for n in (1, 2)}, "the first accuracy is that of step 1"),
+        ({1: training()}, "launch/command.sh"),
+    ],
+)
+def test_remark_with_its_evidence(run_folder, records, text):
+    run_folder.metrics(records)
+    assert text in "\n".join(remarks_on(run_folder))
+
+
+def test_resumes_and_lost_steps(run_folder):
+    run_folder.metrics({step: training() for step in range(1, 6)}, attempt=1)
+    run_folder.metrics({3: training()}, attempt=2)
+    run_folder.metrics({1: training()}, attempt=3)
+    text = "\n".join(remarks_on(run_folder))
+    assert "resumed at step 3 (attempt 2)" in text
+    assert "started over at step 1 (attempt 3)" in text
+    assert "lost when a later one resumed before them (steps 2, 3, 4, 5)" in text
+
+
+def test_how_the_run_ended(run_folder):
+    run_folder.attempt(1, ended_at=START + 1, exit_code=7)
+    assert any("attempt 1 ended with exit code 7" in text for text in remarks_on(run_folder))
+    run_folder.attempt(2)
+    assert any("attempt 2 has no end line" in text for text in remarks_on(run_folder))
+
+
+def test_groups_that_teach_nothing(healthy):
+    healthy.dump("train", 3, [(f"q{i}", "a", "a", 1.0) for i in range(4)])
+    assert any("4 of 4 groups of the last step have equal scores" in text for text in remarks_on(healthy))
+
+
+def test_a_truncated_line_is_said(healthy):
+    with (healthy.path / "rollouts/train/3.jsonl").open("a") as dump:
+        dump.write('{"input": "cut')
+    assert any("3.jsonl, line 4" in text for text in remarks_on(healthy))

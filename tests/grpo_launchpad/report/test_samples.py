@@ -1,0 +1,64 @@
+import json
+
+from grpo_launchpad.report.run_folder import read_run
+from grpo_launchpad.report.samples import compare_validations, last_training_groups
+
+from .conftest import training, validation
+
+
+def test_the_same_prompt_is_paired_across_validations(healthy):
+    comparison = compare_validations(read_run(healthy.path))
+    assert (comparison.first_step, comparison.last_step, comparison.prompts) == (0, 3, 2)
+    assert (comparison.improved, comparison.worsened) == (1, 1)
+    assert [(then.output, now.output) for then, now in comparison.pairs] == [("3", "2"), ("4", "5")]
+
+
+def test_losses_are_shown_next_to_gains(run_folder):
+    run_folder.dump("validation", 0, [(f"q{i}", "then", "g", float(i == 9)) for i in range(10)])
+    run_folder.dump("validation", 5, [(f"q{i}", "now", "g", float(i != 9)) for i in range(10)])
+    comparison = compare_validations(read_run(run_folder.path))
+    prompts = [now.prompt for _, now in comparison.pairs]
+    assert prompts == ["q0", "q1", "q2", "q9", "q3", "q4"]
+
+
+def test_one_validation_has_no_earlier_output(run_folder):
+    run_folder.dump("validation", 4, [("q", "a", None, 1)])
+    ((then, now),) = compare_validations(read_run(run_folder.path)).pairs
+    assert then is None
+    assert (now.output, now.gold) == ("a", "")
+
+
+def test_a_dump_of_a_discarded_step_is_not_shown(run_folder):
+    run_folder.metrics({0: validation(0), 1: training() | validation(1)})
+    for step in (0, 1, 9):
+        run_folder.dump("validation", step, [("q", f"at {step}", "g", 0)])
+        run_folder.dump("train", step, [("q", f"at {step}", "g", 0)])
+    run = read_run(run_folder.path)
+    assert compare_validations(run).last_step == 1
+    assert last_training_groups(run)[0] == 1
+
+
+def test_groups_are_sorted_from_worst_to_best(healthy):
+    step, groups = last_training_groups(read_run(healthy.path))
+    assert step == 3
+    assert [(group.mean_score, len(group.samples), group.has_spread) for group in groups] == [
+        (0.0, 1, False),
+        (0.5, 2, True),
+    ]
+
+
+def test_groups_follow_the_uid_where_prompts_repeat(run_folder):
+    run_folder.metrics({1: training()})
+    rows = [
+        {"input": "q", "output": "a", "gts": "a", "score": 1, "uid": f"x_{g}_{k}_0"} for g in (0, 1) for k in (0, 1)
+    ]
+    run_folder.dump("train", 1, [])
+    (run_folder.path / "rollouts/train/1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, groups = last_training_groups(read_run(run_folder.path))
+    assert [len(group.samples) for group in groups] == [2, 2]
+
+
+def test_no_dumps_no_samples(run_folder):
+    run = read_run(run_folder.path)
+    assert compare_validations(run) is None
+    assert last_training_groups(run) is None
