@@ -24,7 +24,7 @@ MILESTONES = {
     "actor and ref model engine initialized": "the trainer has the model",
     "checkpoint engine manager initialized": "the rollout engine is up",
     "Training from scratch": "starting at step 1",
-    "Setting global step to": "resuming from a checkpoint",
+    "Resuming from ": "resuming from a checkpoint",
 }
 TAIL_LINES = 25
 
