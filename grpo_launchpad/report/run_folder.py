@@ -95,6 +95,9 @@ def read_run(folder: Path) -> Run:
         if not dumps[kind]:
             missing.append(f"rollouts/{kind}/<step>.jsonl")
 
+    command, config = text("command.sh"), text("resolved.yaml")
+    _correct_clip_ratios(metrics, config)
+
     return Run(
         folder=folder,
         identity=identity,
@@ -102,8 +105,8 @@ def read_run(folder: Path) -> Run:
         metrics=dict(sorted(metrics.items())),
         train_dumps=dict(sorted(dumps["train"].items())),
         validation_dumps=dict(sorted(dumps["validation"].items())),
-        command=text("command.sh"),
-        config=text("resolved.yaml"),
+        command=command,
+        config=config,
         environment=text("env.txt"),
         missing=list(dict.fromkeys(missing)),
         unreadable=unreadable,
@@ -125,6 +128,20 @@ def json_lines(path: Path, unreadable: list[str]) -> Iterator[dict]:
                 yield record
             else:
                 unreadable.append(f"{path.name}, line {number}")
+
+
+def _correct_clip_ratios(metrics: dict[int, dict[str, float]], config: str | None) -> None:
+    """Set the clip ratio to 0 in steps whose longest response stayed below ``data.max_response_length``.
+
+    verl 0.9.1's V1 trainer pads to the longest response of the batch and counts responses of that length as clipped
+    (``compute_data_metrics`` in ``verl/trainer/ppo/metric_utils.py``), although none may have reached the limit.
+    """
+    found = re.search(r"^  max_response_length: (\d+)$", config or "", re.MULTILINE)
+    if found is None:
+        return
+    for values in metrics.values():
+        if values.get("response_length/max", math.inf) < int(found[1]) and "response_length/clip_ratio" in values:
+            values["response_length/clip_ratio"] = 0.0
 
 
 def _read_identity(folder: Path) -> dict:

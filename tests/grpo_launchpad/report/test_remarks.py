@@ -66,3 +66,10 @@ def test_a_truncated_line_is_said(healthy):
     with (healthy.path / "rollouts/train/3.jsonl").open("a") as dump:
         dump.write('{"input": "cut')
     assert any("3.jsonl, line 4" in text for text in remarks_on(healthy))
+
+
+@pytest.mark.parametrize(("longest", "said"), [(8, True), (4, False)])
+def test_a_response_is_cut_off_only_at_the_configured_limit(run_folder, longest, said):
+    run_folder.launch_files(config="data:\n  max_prompt_length: 16\n  max_response_length: 8\n")
+    run_folder.metrics({1: training(response_length__clip_ratio=0.8, response_length__max=longest)})
+    assert ("clip ratio above" in "\n".join(remarks_on(run_folder))) is said
