@@ -18,7 +18,6 @@ ROLLOUT_N=${ROLLOUT_N:-4}                       # the group: samples a prompt
 PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-8}   # = the train batch: one update a step, strictly on-policy
 MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-256}     # longer problems are left out
 MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-128} # most of this model's answers
-TEMPERATURE=${TEMPERATURE:-0.6}                 # at 1.0 a model this small rambles, and no sample of a group is right
 PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-2048}    # tokens a micro batch: bounds the logits, 49,152 wide, to 0.4 GB
 
 ACTOR_LR=${ACTOR_LR:-1e-5}        # ten times a 7B model's
@@ -46,7 +45,8 @@ DATA=(
 )
 MODEL=(
     "actor_rollout_ref.model.path='${MODEL_PATH}'"
-    "actor_rollout_ref.model.use_remove_padding=False" # needs flash attention, which has no CPU kernel
+    "actor_rollout_ref.model.use_remove_padding=False"            # needs flash attention, which has no CPU kernel
+    "actor_rollout_ref.model.enable_gradient_checkpointing=False" # saves memory that is not short here, at the cost of time
     "++actor_rollout_ref.model.override_config.attn_implementation=sdpa"
     "actor_rollout_ref.model.lora_rank=${LORA_RANK}"
     "actor_rollout_ref.model.lora_alpha=${LORA_ALPHA}"
@@ -70,7 +70,6 @@ ACTOR=(
 ROLLOUT=(
     "actor_rollout_ref.rollout.name=vllm"
     "actor_rollout_ref.rollout.n=${ROLLOUT_N}"
-    "actor_rollout_ref.rollout.temperature=${TEMPERATURE}"
     "actor_rollout_ref.rollout.tensor_model_parallel_size=1"
     "actor_rollout_ref.rollout.enforce_eager=True"
     "actor_rollout_ref.rollout.max_model_len=$((MAX_PROMPT_LENGTH + MAX_RESPONSE_LENGTH))"

@@ -40,7 +40,8 @@ DATA=(
 )
 MODEL=(
     "actor_rollout_ref.model.path='${MODEL_PATH}'"
-    "actor_rollout_ref.model.use_remove_padding=False" # needs flash attention, which has no CPU kernel
+    "actor_rollout_ref.model.use_remove_padding=False"            # needs flash attention, which has no CPU kernel
+    "actor_rollout_ref.model.enable_gradient_checkpointing=False" # saves memory that is not short here, at the cost of time
     "++actor_rollout_ref.model.override_config.attn_implementation=sdpa"
     "actor_rollout_ref.model.lora_rank=${LORA_RANK}"
     "actor_rollout_ref.model.lora_alpha=${LORA_ALPHA}"

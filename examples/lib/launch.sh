@@ -116,6 +116,10 @@ launch::cleanup() {
         wait "${WARM_WORKERS_PID}" 2>/dev/null || true
         rm -rf "${WARM_WORKERS}"
     fi
+    if [[ ! -e "${RUN_DIR}/launch/attempts.jsonl" ]]; then # nothing was started: leave no half of a run folder
+        rm -f "${RUN_DIR}/launch/lock"
+        rmdir "${RUN_DIR}/launch" "${RUN_DIR}" 2>/dev/null || true
+    fi
 }
 
 launch::lock() {

@@ -1,8 +1,37 @@
 """Arithmetic of batches and lengths that verl checks late or not at all."""
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.preflight.problem import Problem
+
+# Hydra composes any value into these; verl would stumble over a word or a zero after Ray is up.
+POSITIVE_INTEGERS = (
+    "data.train_batch_size",
+    "data.max_prompt_length",
+    "data.max_response_length",
+    "actor_rollout_ref.actor.ppo_mini_batch_size",
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu",
+    "actor_rollout_ref.rollout.n",
+    "actor_rollout_ref.rollout.tensor_model_parallel_size",
+    "trainer.nnodes",
+    "trainer.n_gpus_per_node",
+    "trainer.total_epochs",
+)
+INTEGERS_OR_NULL = ("trainer.total_training_steps", "trainer.save_freq", "trainer.test_freq")
+
+
+def check_integers(config: DictConfig) -> list[Problem]:
+    """Check that counts are whole numbers. The other checks of this module rely on it."""
+    problems = []
+    for key in POSITIVE_INTEGERS + INTEGERS_OR_NULL:
+        value = OmegaConf.select(config, key)
+        if value is None and key in INTEGERS_OR_NULL:
+            continue
+        positive = key in POSITIVE_INTEGERS
+        if type(value) is not int or (positive and value < 1):
+            wanted = "a whole number above 0" if positive else "a whole number"
+            problems.append(Problem(key, f"{value!r} is not {wanted}", "correct the knob or the argument that sets it"))
+    return problems
 
 
 def check_batch(config: DictConfig) -> list[Problem]:

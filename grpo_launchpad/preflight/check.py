@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from grpo_launchpad import models
-from grpo_launchpad.preflight.batch import check_batch
+from grpo_launchpad.preflight.batch import check_batch, check_integers
 from grpo_launchpad.preflight.data import check_data
 from grpo_launchpad.preflight.keys import check_dead_keys
 from grpo_launchpad.preflight.machine import check_disk, check_ray
@@ -21,6 +21,8 @@ def check(config: DictConfig, overrides: list[str], run_dir: Path) -> list[Probl
         overrides: the Hydra overrides as given, for keys that compose and do nothing.
         run_dir: the folder the run would write to.
     """
+    if problems := check_integers(config):
+        return problems
     model_folder = models.locate(config.actor_rollout_ref.model.path)
     parameters = count_parameters(model_folder) if model_folder else None
     return [

@@ -1,0 +1,160 @@
+import shutil
+import socket
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from grpo_launchpad.preflight.model import count_parameters
+
+
+def test_a_good_launch_has_no_problem_and_leaves_no_trace(launch):
+    assert launch.problems() == []
+    assert not launch.run_dir.exists()
+
+
+def test_missing_data_names_the_command_that_makes_it(launch):
+    launch.train.unlink()
+    problem = launch.problem()
+    assert problem.where == "data.train_files"
+    assert str(launch.train) in problem.what
+    assert problem.fix.startswith("python data_prep/arithmetic.py")
+
+
+def test_validation_files_are_checked_as_well(launch):
+    launch.test.unlink()
+    assert launch.problem().where == "data.val_files"
+
+
+def test_truncated_parquet_is_found(launch):
+    launch.train.write_bytes(launch.train.read_bytes()[:-20])
+    assert "not a readable parquet file" in launch.problem().what
+
+
+def test_missing_column_is_named_with_those_there_are(launch):
+    pq.write_table(pq.read_table(launch.train).drop_columns(["reward_model"]), launch.train)
+    what = launch.problem().what
+    assert "lacks the column(s) reward_model" in what
+    assert "data_source, prompt" in what
+
+
+def test_prompt_that_is_text_is_refused(launch):
+    table = pq.read_table(launch.train)
+    texts = pa.array(["1+1="] * table.num_rows)
+    pq.write_table(table.set_column(table.column_names.index("prompt"), "prompt", texts), launch.train)
+    problem = launch.problem()
+    assert "column prompt is string" in problem.what
+    assert "role" in problem.fix
+
+
+def test_reward_model_without_ground_truth_is_refused(launch):
+    table = pq.read_table(launch.train)
+    rewards = pa.array([{"style": "rule"}] * table.num_rows)
+    pq.write_table(table.set_column(table.column_names.index("reward_model"), "reward_model", rewards), launch.train)
+    assert "no ground_truth" in launch.problem().what
+
+
+def test_unknown_data_source_is_named_with_the_known_ones(launch):
+    launch.write(data_source="somewhere/else")
+    problems = launch.problems()
+    assert [problem.where for problem in problems] == ["data.train_files", "data.val_files"]
+    for name in ("somewhere/else", "arithmetic", "openai/gsm8k"):
+        assert name in problems[0].what
+
+
+def test_data_source_is_the_users_business_with_a_reward_of_their_own(launch):
+    launch.write(data_source="somewhere/else")
+    assert launch.problems("reward.custom_reward_function.path=mine.py") == []
+
+
+@pytest.mark.parametrize(("rows", "enough"), [(15, False), (16, True)])
+def test_rows_must_fill_one_batch(launch, rows, enough):
+    launch.write(rows)
+    problems = launch.problems()
+    assert (problems == []) == enough
+    if not enough:
+        assert problems[0].where == "data.train_batch_size"
+        assert "TRAIN_BATCH_SIZE to at most 15" in problems[0].fix
+
+
+def test_model_that_is_neither_a_folder_nor_a_name_is_refused(launch):
+    problem = launch.problem("actor_rollout_ref.model.path='/no/such/model'")
+    assert problem.where == "actor_rollout_ref.model.path"
+    assert "/no/such/model" in problem.what
+
+
+def test_folder_without_a_config_is_no_model(launch):
+    (launch.model / "config.json").unlink()
+    assert "config.json" in launch.problem().what
+
+
+def test_full_disk_is_found_before_the_first_checkpoint(launch, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**20))
+    problems = launch.problems()
+    assert problems
+    assert all("GiB free" in problem.what and "CHECKPOINT_DIR" in problem.fix for problem in problems)
+
+
+def test_room_needed_grows_with_the_model_only_if_checkpoints_are_saved(launch, monkeypatch):
+    header = b'{"w": {"dtype": "F32", "shape": [1000, 1000000], "data_offsets": [0, 0]}}'
+    (launch.model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert count_parameters(launch.model) == 10**9
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**30))
+    assert launch.problems("trainer.save_freq=5") != []
+    assert launch.problems("trainer.save_freq=-1") == []
+
+
+def test_ray_cluster_that_does_not_answer_is_found(launch, monkeypatch):
+    with socket.socket() as closed_soon:
+        closed_soon.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed_soon.getsockname()[1]}"
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    problem = launch.problem()
+    assert problem.where == "RAY_ADDRESS"
+    assert address in problem.what
+
+
+def test_ray_cluster_that_answers_is_accepted(launch, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{listener.getsockname()[1]}")
+        assert launch.problems() == []
+
+
+@pytest.mark.parametrize("address", ["nonsense", "host:", ":6379", "host:port", "ray://", "host:99999"])
+def test_ray_address_that_is_none_is_refused(launch, monkeypatch, address):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    problem = launch.problem()
+    assert problem.where == "RAY_ADDRESS"
+    assert "is not host:port" in problem.what
+
+
+def test_group_of_one_sample_is_refused(launch):
+    problem = launch.problem("actor_rollout_ref.rollout.n=1")
+    assert problem.where == "actor_rollout_ref.rollout.n"
+    assert "ROLLOUT_N" in problem.fix
+
+
+@pytest.mark.parametrize(("mini", "nearest"), [(5, 4), (15, 16), (7, 8)])
+def test_mini_batch_that_does_not_divide_gets_the_nearest_that_does(launch, mini, nearest):
+    problem = launch.problem(f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}")
+    assert problem.fix == f"set PPO_MINI_BATCH_SIZE={nearest}"
+
+
+@pytest.mark.parametrize(("tokens", "enough"), [(23, False), (24, True)])
+def test_token_budget_must_hold_one_sample(launch, tokens, enough):
+    problems = launch.problems(f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={tokens}")
+    assert (problems == []) == enough
+    assert enough or "PPO_MAX_TOKEN_LEN" in problems[0].fix
+
+
+@pytest.mark.parametrize(("length", "enough"), [(23, False), (24, True)])
+def test_rollout_engine_must_hold_one_sample(launch, length, enough):
+    problems = launch.problems(f"actor_rollout_ref.rollout.max_model_len={length}")
+    assert (problems == []) == enough
+
+
+def test_several_problems_are_reported_together(launch):
+    launch.train.unlink()
+    found = launch.problems("actor_rollout_ref.rollout.n=1", "actor_rollout_ref.actor.ppo_mini_batch_size=5")
+    assert len(found) == 3
