@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TextIO
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-STEP = re.compile(r"\bstep:(\d+) - (.+)")
-METRIC = re.compile(r"(\S+?):(?:np\.\w+\()?(-?(?:\d[\d.]*(?:e[+-]?\d+)?|nan|inf))")
+STEP = re.compile(r"\bstep:(\d{1,18}) - (.+)")
+METRIC = re.compile(r"(\S+?):(?:np\.\w+\()?(-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf))")
 TOTAL = re.compile(r"Training Progress:.*?(\d+)/(\d+) \[")
 MILESTONES = {
     "Started a local Ray instance": "Ray is up",
@@ -34,6 +34,7 @@ class Console:
 
     def __init__(self, screen: TextIO):
         self.screen = screen
+        self.open = True
         self.started = datetime.now()
         self.total: str | None = None
         self.seen: set[str] = set()
@@ -41,7 +42,16 @@ class Console:
 
     def say(self, text: str) -> None:
         elapsed = (datetime.now() - self.started).total_seconds()
-        print(f"[{elapsed:6.1f} s] {text}", file=self.screen, flush=True)
+        self.print(f"[{elapsed:6.1f} s] {text}")
+
+    def print(self, text: str) -> None:
+        """Show a line. A screen that was closed, as by `launcher | head`, must not stop a training."""
+        if self.open:
+            try:
+                print(text, file=self.screen, flush=True)
+            except BrokenPipeError:
+                self.open = False
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.screen.fileno())
 
     def show(self, line: str) -> None:
         """Look at one line of the log, without colour codes."""
@@ -82,6 +92,7 @@ def main() -> None:
     # On Ctrl-C the trainer ends by itself; what it says while ending must not be lost.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     verbose = os.environ.get("VERBOSE") == "1"
+    sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop a training
     console = Console(sys.stdout)
     finished = False
     with path.open("w", encoding="utf-8") as log:
@@ -91,13 +102,13 @@ def main() -> None:
                 line = ANSI.sub("", part)
                 log.write(f"{datetime.now().isoformat(timespec='milliseconds')} {line}\n")
                 if verbose:
-                    print(part, flush=True)
+                    console.print(part)
                 else:
                     console.show(line)
                 finished |= "Final validation metrics" in line
             log.flush()
     if not finished and not verbose:
-        print(f"the last {len(console.tail)} lines of {path}:", *console.tail, sep="\n    ", flush=True)
+        console.print("\n    ".join([f"the last {len(console.tail)} lines of {path}:", *console.tail]))
 
 
 if __name__ == "__main__":

@@ -47,11 +47,14 @@ launch::identify() {
     local model backend task
     IFS=_ read -r _ model backend task <<<"${LAUNCH_NAME}"
     LAUNCH_MODEL=${model} LAUNCH_BACKEND=${backend} LAUNCH_TASK=${task}
-    RUN_NAME=${RUN_NAME:-${LAUNCH_NAME}}
+    local fresh=""
     if [[ "${NEW_RUN:-0}" == 1 ]]; then
-        RUN_NAME+=$(printf -- '-%(%Y%m%d-%H%M%S)T' -1)
+        printf -v fresh -- '-%(%Y%m%d-%H%M%S)T' -1
     fi
+    RUN_NAME=${RUN_NAME:-${LAUNCH_NAME}}${fresh}
+    RUN_DIR=${RUN_DIR:+${RUN_DIR}${fresh}}
     RUN_DIR=${RUN_DIR:-${LAUNCH_ROOT}/runs/${RUN_NAME}}
+    CHECKPOINT_DIR=${CHECKPOINT_DIR:+${CHECKPOINT_DIR}${fresh}}
     CHECKPOINT_DIR=${CHECKPOINT_DIR:-${RUN_DIR}/checkpoints}
 }
 

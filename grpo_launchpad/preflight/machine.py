@@ -48,7 +48,7 @@ def check_ray(timeout_seconds: float = 3.0) -> list[Problem]:
     if not address or address in ("auto", "local"):
         return []
     unset = "start the cluster (`ray start --head`), correct RAY_ADDRESS, or unset it to run on this machine alone"
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or int(port) > 65535:
         return [Problem("RAY_ADDRESS", f"{address!r} is not host:port", unset)]
     try:
         socket.create_connection((host, int(port)), timeout=timeout_seconds).close()

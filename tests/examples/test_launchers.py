@@ -57,7 +57,7 @@ def test_is_a_page_of_knobs_and_arrays_and_one_call(launcher):
 def test_quotes_every_override(launcher):
     for array in re.findall(r"^[A-Z]+=\(\n(.*?)^\)", launcher.read_text(), re.MULTILINE | re.DOTALL):
         for line in array.splitlines():
-            assert re.fullmatch(r'    ("[^"]*"( #.*)?|#.*)', line), line
+            assert re.fullmatch(r'    ("[^"]*"( +#.*)?|#.*)', line), line
 
 
 def test_starts_the_trainer_exactly_once(launcher, run_once):
