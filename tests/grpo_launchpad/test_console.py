@@ -96,8 +96,9 @@ def test_no_bytes_stop_the_command(data):
 
 def test_a_closed_screen_does_not_stop_the_training(tmp_path):
     log = tmp_path / "log.txt"
-    command = f"(yes 'Started a local Ray instance step:1 - a:1' | head -n 20000) | {sys.executable} -m"
-    script = f"set -o pipefail; {command} grpo_launchpad.console '{log}' | head -n 1"
+    line = "Started a local Ray instance step:1 - a:1"
+    trainer = f"""{sys.executable} -c "for _ in range(20000): print('{line}')" """
+    script = f"set -o pipefail; {trainer} | {sys.executable} -m grpo_launchpad.console '{log}' | head -n 1"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert len(log.read_text().splitlines()) == 20000

@@ -37,13 +37,11 @@ def work(server, *arguments, **options):
 
 
 def test_a_worker_gets_its_arguments_folder_environment_and_streams(server, tmp_path):
-    path = script(
-        tmp_path, "import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['COLOUR']); sys.stderr.write('e')"
-    )
+    text = "import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['COLOUR']); sys.stderr.write('e')"
+    path = script(tmp_path, text)
     (tmp_path / "here").mkdir()
-    done = work(
-        server, "-u", path, "a b", "--c", cwd=tmp_path / "here", env={"COLOUR": "grün", "PATH": os.environ["PATH"]}
-    )
+    environment = {"COLOUR": "grün", "PATH": os.environ["PATH"]}
+    done = work(server, "-u", path, "a b", "--c", cwd=tmp_path / "here", env=environment)
     assert done.stdout.split("\n")[0] == f"['a b', '--c'] {tmp_path / 'here'} grün"
     assert done.stderr == "e"
     assert done.returncode == 0
@@ -86,12 +84,12 @@ def test_without_a_server_the_stand_in_becomes_python(server, tmp_path):
 
 
 def test_the_server_ends_with_the_process_that_started_it(tmp_path):
-    start = (
-        f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {SERVER!r}, {str(tmp_path)!r}]).pid)"
-    )
-    starter = (
-        f"{start}\nimport time, pathlib\nwhile not pathlib.Path({str(tmp_path / 'python')!r}).exists(): time.sleep(.1)"
-    )
+    starter = f"""
+import pathlib, subprocess, sys, time
+print(subprocess.Popen([sys.executable, "-c", {SERVER!r}, {str(tmp_path)!r}]).pid)
+while not pathlib.Path({str(tmp_path / "python")!r}).exists():
+    time.sleep(0.1)
+"""
     done = subprocess.run([sys.executable, "-c", starter], capture_output=True, text=True, timeout=60, check=True)
     deadline = time.monotonic() + 30
     while os.path.exists(f"/proc/{done.stdout.strip()}") and time.monotonic() < deadline:
