@@ -42,6 +42,13 @@ launch::fail() {
     exit "${2:-2}"
 }
 
+# Set and export NAME=value, and remember it as part of the command.
+LAUNCH_EXPORTS=()
+launch::set() {
+    export "${1?}"
+    LAUNCH_EXPORTS+=("${1%%=*}")
+}
+
 # The three fields of run_<model>_<backend>_<task>.sh
 launch::identify() {
     local model backend task
@@ -84,12 +91,17 @@ launch::bookkeeping() {
 
 # A run on this machine's CPU: docs/en/cpu.md has the reason for each line.
 launch::cpu_platform() {
-    export VERL_PLATFORM=cpu VERL_ENGINE_DEVICE=cuda
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)} VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}
-    export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}
-    export VLLM_CPU_MOE_PREPACK=0 TOKENIZERS_PARALLELISM=false VLLM_NO_USAGE_STATS=1 RAY_USAGE_STATS_ENABLED=0
-    export RAY_prestart_worker_first_driver=0 RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0
-    local world=$((${NNODES:-1} * ${NGPUS_PER_NODE:-1}))
+    launch::set VERL_PLATFORM=cpu
+    launch::set VERL_ENGINE_DEVICE=cuda
+    launch::set "OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}"
+    launch::set "VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}"
+    launch::set "VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}"
+    launch::set VLLM_CPU_MOE_PREPACK=0
+    launch::set TOKENIZERS_PARALLELISM=false
+    launch::set VLLM_NO_USAGE_STATS=1
+    launch::set RAY_USAGE_STATS_ENABLED=0
+    launch::set RAY_prestart_worker_first_driver=0
+    local world=${NGPUS_PER_NODE:-1}
     PLUMBING+=(
         "++ray_kwargs.ray_init.num_gpus=${world}" # Ray's name for a training worker; there is no GPU
         "ray_kwargs.ray_init.num_cpus=$((5 + 3 * world))"
@@ -133,7 +145,12 @@ launch::lock() {
   Wait for it, stop it, or start a second one with NEW_RUN=1 or RUN_NAME=<another name>."
 }
 
+# The command with what it needs of the environment: it can be pasted into a shell.
 launch::print_command() {
+    local name
+    for name in "${LAUNCH_EXPORTS[@]}"; do
+        printf 'export %s=%q\n' "${name}" "${!name}"
+    done
     printf '%q -m verl.trainer.main_ppo' "${PYTHON}"
     printf ' \\\n    %q' "$@"
     printf '\n'
@@ -145,7 +162,8 @@ launch::run() {
         launch::fail "$("${PYTHON}" --version 2>&1 || echo "${PYTHON} not found"): Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"
     launch::identify
     launch::bookkeeping
-    export PYTHONPATH="${LAUNCH_ROOT}${PYTHONPATH:+:${PYTHONPATH}}" PYTHONUNBUFFERED=1
+    launch::set "PYTHONPATH=${LAUNCH_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
+    launch::set PYTHONUNBUFFERED=1
     if [[ "${LAUNCH_BACKEND}" == cpu* ]]; then
         launch::cpu_platform
     fi

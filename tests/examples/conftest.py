@@ -57,8 +57,8 @@ class Result:
     def printed_arguments(self) -> list[str]:
         """What the printed command would give the trainer, read as a shell would read it."""
         words = shlex.split(self.stdout.replace("\\\n", " "))
-        assert words[1:3] == ["-m", "verl.trainer.main_ppo"], self.stdout
-        return words[3:]
+        assert words.count("verl.trainer.main_ppo") == 1, self.stdout
+        return words[words.index("verl.trainer.main_ppo") + 1 :]
 
 
 class Sandbox:

@@ -159,6 +159,20 @@ def test_new_run_gets_a_folder_of_its_own(launcher, sandbox):
     assert re.fullmatch(re.escape(f"{sandbox.runs / launcher.stem}-") + r"\d{8}-\d{6}/checkpoints", folder)
 
 
+def test_new_run_is_new_where_the_user_chose_the_folder_too(launcher, sandbox):
+    chosen = {"RUN_DIR": str(sandbox.runs / "mine"), "CHECKPOINT_DIR": str(sandbox.runs / "saved")}
+    arguments = sandbox.print_command(launcher.stem, NEW_RUN="1", **chosen).printed_arguments()
+    trainer = compose(arguments).trainer
+    assert re.search(r"/saved-\d{8}-\d{6}$", trainer.default_local_dir)
+    assert re.search(r"/mine-\d{8}-\d{6}/rollouts/train$", trainer.rollout_data_dir)
+
+
+def test_the_printed_command_brings_its_environment(sandbox):
+    printed = sandbox.print_command(TINY).stdout
+    assert "export VERL_PLATFORM=cpu" in printed
+    assert "VERL_PLATFORM" not in sandbox.print_command(QWEN).stdout
+
+
 def test_a_second_launch_of_the_same_name_is_refused(sandbox):
     launch = sandbox.runs / TINY / "launch"
     launch.mkdir(parents=True)
