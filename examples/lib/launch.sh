@@ -118,11 +118,12 @@ launch::cpu_platform() {
 }
 
 # One process imports PyTorch and vLLM and forks Ray's workers; see grpo_launchpad/warm_workers.
+WARM_WORKERS_OVERRIDE=()
 launch::warm_workers() {
     WARM_WORKERS=$(mktemp -d /tmp/grpo-launchpad.XXXXXX)
     "${PYTHON}" -m grpo_launchpad.warm_workers.server "${WARM_WORKERS}" >"${WARM_WORKERS}/log" 2>&1 9>&- &
     WARM_WORKERS_PID=$!
-    PLUMBING+=("++ray_kwargs.ray_init.runtime_env.py_executable=${WARM_WORKERS}/python")
+    WARM_WORKERS_OVERRIDE=("++ray_kwargs.ray_init.runtime_env.py_executable=${WARM_WORKERS}/python")
 }
 
 launch::cleanup() {
@@ -196,8 +197,10 @@ launch::run() {
     launch::print_command "${arguments[@]}" >"${RUN_DIR}/launch/command.sh"
     export VERL_FILE_LOGGER_PATH="${RUN_DIR}/metrics.${attempt}.jsonl"
 
+    trap : INT # Ctrl-C ends the trainer; what it did so far is still recorded and reported
     local status=0
-    "${PYTHON}" -m verl.trainer.main_ppo "${arguments[@]}" 2>&1 |
+    # The recorded command works without the fork server, which ends with this run.
+    "${PYTHON}" -m verl.trainer.main_ppo "${arguments[@]}" "${WARM_WORKERS_OVERRIDE[@]}" 2>&1 |
         "${PYTHON}" -m grpo_launchpad.console "${RUN_DIR}/log.${attempt}.txt" 9>&- || status=${PIPESTATUS[0]}
     "${PYTHON}" -m grpo_launchpad.attempt end "${RUN_DIR}" "${attempt}" "${status}"
     "${PYTHON}" -m grpo_launchpad.report "${RUN_DIR}" || true
