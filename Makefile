@@ -17,7 +17,7 @@ quickstart: install
 	@$(PYTHON) data_prep/arithmetic.py
 	@$(PYTHON) -m grpo_launchpad.models tiny-arithmetic >/dev/null
 	@bash examples/grpo_trainer/run_tiny_cpu_arithmetic.sh
-	@printf '\n%s\n' \
+	@printf '%s\n' '' \
 		'What next:' \
 		'  open runs/run_tiny_cpu_arithmetic/report.html in a browser' \
 		'  read examples/grpo_trainer/run_tiny_cpu_arithmetic.sh: it is one page, and every launcher looks like it' \

@@ -1,4 +1,4 @@
-"""Checks of the machine: room on the disk, a Ray cluster that answers, enough memory for shared objects."""
+"""Checks of the machine: room on the disk, and a Ray cluster that answers."""
 
 import os
 import shutil
