@@ -42,7 +42,14 @@ PRELOAD = (
     "vllm.distributed",
     "vllm.outputs",
     "vllm.model_executor.layers.linear",
-    "vllm.entrypoints.openai.engine.protocol",
+    "vllm.distributed.weight_transfer.clients",
+    "vllm.entrypoints.openai.cli_args",
+    "vllm.entrypoints.openai.responses.protocol",
+    "vllm.entrypoints.pooling.embed.protocol",
+    "vllm.entrypoints.pooling.scoring.protocol",
+    "vllm.lora.lora_model",
+    "vllm.model_executor.models.qwen3_next",
+    "vllm.v1.structured_output",
 )
 
 PR_SET_PDEATHSIG = 1
