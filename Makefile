@@ -21,7 +21,7 @@ quickstart: install
 		'What next:' \
 		'  open runs/run_tiny_cpu_arithmetic/report.html in a browser' \
 		'  read examples/grpo_trainer/run_tiny_cpu_arithmetic.sh: it is one page, and every launcher looks like it' \
-		'  NEW_RUN=1 ACTOR_LR=1e-4 bash examples/grpo_trainer/run_tiny_cpu_arithmetic.sh      change a knob' \
+		'  NEW_RUN=1 ACTOR_LR=3e-4 bash examples/grpo_trainer/run_tiny_cpu_arithmetic.sh      change a knob' \
 		'  bash examples/grpo_trainer/run_smollm2-135m_cpu_gsm8k.sh                            a real model on real GSM8K' \
 		'  DRY_RUN=1 bash examples/grpo_trainer/run_qwen2-7b_megatron_gsm8k.sh                 what would run on 8 GPUs'
 

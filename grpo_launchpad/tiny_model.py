@@ -73,7 +73,7 @@ def build_model(tokenizer):
         max_position_embeddings=64,
         rope_theta=10_000.0,
         tie_word_embeddings=True,
-        initializer_range=0.05,  # for this width; with the default 0.02 the sums take twice the steps to learn
+        initializer_range=0.05,  # with the default 0.02 as many samples taught 84 % of the sums, not all
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -34,7 +34,7 @@ fi
 
 free_mib=$(df -Pm . | awk 'NR == 2 { print $4 }')
 [ -d "${venv}" ] || [ "${free_mib}" -ge 7000 ] ||
-    fail "${free_mib} MiB free in $(pwd); the environment takes 4.3 GB and its download 1.5 GB more. Free some space."
+    fail "${free_mib} MiB free in $(pwd); the environment takes 4.3 GB and its download 1.1 GB more. Free some space."
 
 mkdir -p .cache
 log=$(pwd)/.cache/install.log
@@ -53,7 +53,7 @@ else # Debian and Ubuntu ship Python without pip; pip's own bootstrap needs no r
     fi
 fi
 
-say "installing $(grep -c '^[a-zA-Z].*==' "${lock}") packages, 1.5 GB to download, about 2 minutes"
+say "installing $(grep -c '^[a-zA-Z].*==' "${lock}") packages, 1.1 GB to download, about 2 minutes"
 # The CPU builds of PyTorch have an index of their own. Their version ends in +cpu, so no CUDA build can slip in, and
 # --no-deps keeps pip from adding what the lock leaves out on purpose (requirements/cpu.overrides).
 run_logged "installing PyTorch" "${venv}/bin/python" -m pip install --disable-pip-version-check --no-input \

@@ -96,7 +96,6 @@ launch::cpu_platform() {
     launch::set "OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}"
     launch::set "VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}"
     launch::set "VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}"
-    launch::set VLLM_CPU_MOE_PREPACK=0
     launch::set TOKENIZERS_PARALLELISM=false
     launch::set VLLM_NO_USAGE_STATS=1
     launch::set RAY_USAGE_STATS_ENABLED=0

@@ -29,8 +29,7 @@ before = utils.dispatch_cpu_unquantized_gemm
 keep_weights_reloadable()
 print(
     "cpu" in PlatformRegistry.registered_names(),
-    hasattr(torch.distributed.init_process_group, "__wrapped__")
-    and torch.distributed.init_process_group.__module__ != "torch.distributed.distributed_c10d",
+    "grpo_launchpad" in torch.distributed.init_process_group.__code__.co_filename,
     torch.Tensor.pin_memory.__class__.__name__ == "function",
     utils.dispatch_cpu_unquantized_gemm is not before,
 )
@@ -39,14 +38,11 @@ print(
 
 @pytest.mark.parametrize("platform", [None, "nvidia", "huawei"])
 def test_nothing_changes_where_another_platform_is_selected(platform):
-    assert python(STATE, platform).split()[0] == "False"
-    assert python(STATE, platform).split()[2:] == ["False", "False"]
+    assert python(STATE, platform).split() == ["False"] * 4
 
 
 def test_everything_is_in_place_where_the_cpu_is_selected():
-    answer = python(STATE, "cpu").split()
-    assert answer[0] == "True"
-    assert answer[2:] == ["True", "True"]
+    assert python(STATE, "cpu").split() == ["True"] * 4
 
 
 def test_the_platform_answers_as_verl_asks():
