@@ -1,0 +1,461 @@
+r"""Whether two answers are the same, by their structure. The gold answer's form decides what is asked for.
+
+Policies:
+
+- A listing ("2, 6", "2 or 6", ``\pm 3``) must hold exactly the gold's values, in any order. One value out of several
+  is wrong.
+- Tuples and intervals keep their order and their brackets. A column vector equals the tuple of its entries.
+- ``x = 5`` is the value 5 if the other side is a name; every value in a chain of equations must be the gold's.
+- Units are ignored where one side has none; known units that differ are wrong. "million" and the like are numbers.
+- A percent sign is a unit: 28% is 28. It also equals 0.28 where the gold has the sign, or is no whole number.
+- Where only the gold has a base or a modulus, the bare digits are right; what only the answer has must be base ten.
+- Decimals are exact: 0.33 is not 1/3.
+"""
+
+from fractions import Fraction
+
+from reward_score.math_equivalence import symbolic
+from reward_score.math_equivalence.evaluate import children, equal, exact, proportional, real, variables
+from reward_score.math_equivalence.expression import Tree
+from reward_score.math_equivalence.structure import (
+    INFINITY,
+    UNITS,
+    AllBut,
+    Answer,
+    Based,
+    Formula,
+    Listing,
+    Matrix,
+    Opaque,
+    Ratio,
+    Relation,
+    Sequence,
+    Union,
+    Words,
+)
+
+MAX_ITEMS = 200
+_KNOWN_UNITS = set(UNITS.values()) - {"percent", "degree"}
+
+
+class Comparison:
+    """One comparison of an answer with a gold answer; counts its calls to the computer algebra, so that they stay
+    bounded."""
+
+    def __init__(self, symbolic_calls: int = 2):
+        self.symbolic_calls = symbolic_calls
+
+    def same(self, answer: Answer, gold: Answer) -> bool:
+        """Return whether an answer is the gold answer.
+
+        Raises:
+            UndecidedError: if only computer algebra could tell and it did not answer in time.
+        """
+        if answer == gold and not isinstance(gold, Opaque):
+            return True
+        if isinstance(answer, Relation) or isinstance(gold, Relation):
+            return self.relations(answer, gold)
+        answer, gold = _as_points(answer, gold)
+        if isinstance(gold, Listing) or isinstance(answer, Listing):
+            return self.listings(answer, gold)
+        answer, gold = _unwrapped(answer), _unwrapped(gold)
+        if isinstance(gold, Based) or isinstance(answer, Based):
+            return _based(answer, gold)
+        if isinstance(gold, Ratio) or isinstance(answer, Ratio):
+            return self.ratios(answer, gold)
+        if (
+            isinstance(gold, Sequence)
+            and isinstance(answer, Matrix)
+            or isinstance(gold, Matrix)
+            and isinstance(answer, Sequence)
+        ):
+            return self.vectors(answer, gold)
+        if isinstance(gold, Formula | Opaque) and isinstance(answer, Formula | Opaque):
+            return self.formulas(answer, gold)
+        if isinstance(gold, Words) or isinstance(answer, Words):
+            return _word(answer) is not None and _word(answer) == _word(gold)
+        if type(answer) is not type(gold):
+            return False
+        if isinstance(gold, Sequence):
+            if (answer.opening, answer.closing) != (gold.opening, gold.closing):
+                return False
+            return (
+                self.unordered(answer.items, gold.items)
+                if gold.opening == "{"
+                else self.ordered(answer.items, gold.items)
+            )
+        if isinstance(gold, Union):
+            return self.unordered(answer.parts, gold.parts)
+        if isinstance(gold, AllBut):
+            return self.unordered(answer.excluded, gold.excluded)
+        if isinstance(gold, Matrix):
+            return answer.determinant == gold.determinant and self.tables(answer.rows, gold.rows)
+        return False
+
+    def ordered(self, answers: tuple, golds: tuple) -> bool:
+        return len(answers) == len(golds) and all(map(self.same, answers, golds))
+
+    def unordered(self, answers: tuple, golds: tuple) -> bool:
+        """Match each gold with an answer of its own; what is left over must repeat a gold."""
+        if not len(golds) <= len(answers) <= 2 * len(golds) <= MAX_ITEMS:
+            return False
+        left = list(answers)
+        for gold in golds:
+            match = next((index for index, answer in enumerate(left) if self.same(answer, gold)), None)
+            if match is None:
+                return False
+            del left[match]
+        return all(any(self.same(answer, gold) for gold in golds) for answer in left)
+
+    def tables(self, answers: tuple, golds: tuple) -> bool:
+        return len(answers) == len(golds) and all(map(self.ordered, answers, golds))
+
+    def vectors(self, answer: Sequence | Matrix, gold: Sequence | Matrix) -> bool:
+        sequence, matrix = (answer, gold) if isinstance(answer, Sequence) else (gold, answer)
+        if (sequence.opening, sequence.closing) != ("(", ")") or len(sequence.items) < 2:
+            return False
+        entries = [cell for row in matrix.rows for cell in row]
+        if len(matrix.rows) not in (1, len(entries)):
+            return False
+        pair = (sequence.items, entries) if sequence is answer else (entries, sequence.items)
+        return self.ordered(*pair)
+
+    def listings(self, answer: Answer, gold: Answer) -> bool:
+        if isinstance(gold, Listing) and isinstance(answer, Listing):
+            return self.unordered(answer.items, gold.items)
+        if isinstance(gold, Listing):
+            as_set = _set_of(gold)
+            if as_set is not None and not isinstance(answer, Sequence | Listing):
+                return self.same(answer, as_set)
+            if not isinstance(answer, Sequence):
+                return False
+            return (
+                self.unordered(answer.items, gold.items)
+                if answer.opening == "{"
+                else self.ordered(answer.items, gold.items)
+            )
+        as_set = _set_of(answer)
+        if as_set is not None:
+            return self.same(as_set, gold)
+        if isinstance(gold, Sequence):
+            return (
+                self.unordered(answer.items, gold.items)
+                if gold.opening == "{"
+                else self.ordered(answer.items, gold.items)
+            )
+        return self.same(_decimal_comma(answer), gold) if _decimal_comma(answer) and _is_decimal(gold) else False
+
+    def ratios(self, answer: Answer, gold: Answer) -> bool:
+        if isinstance(answer, Ratio) and isinstance(gold, Ratio):
+            if self.ordered(answer.parts, gold.parts):
+                return True
+            one, other = _quotient(answer), _quotient(gold)
+            return one is not None and other is not None and equal(one, other) is True
+        ratio, other = (answer, gold) if isinstance(answer, Ratio) else (gold, answer)
+        quotient = _quotient(ratio)
+        return quotient is not None and isinstance(other, Formula) and equal(quotient, other.tree) is True
+
+    def relations(self, answer: Answer, gold: Answer) -> bool:
+        answer, gold = _exact_part(answer), _exact_part(gold)
+        if not isinstance(answer, Relation) and not isinstance(gold, Relation):
+            return self.same(answer, gold)
+        sets = _set_of(answer), _set_of(gold)
+        if None not in sets:
+            return self.same(*sets)
+        if isinstance(gold, Relation) and set(gold.operators) != {"="}:
+            return (
+                isinstance(answer, Relation)
+                and answer.operators == gold.operators
+                and self.ordered(answer.sides, gold.sides)
+            )
+        if isinstance(answer, Relation) and set(answer.operators) != {"="}:
+            return False
+        values, golds = _values(answer), _values(gold)
+        if (
+            golds
+            and values
+            and not _names_differ(answer, gold)
+            and all(self.same(value, golds[-1]) for value in values)
+        ):
+            return True
+        if isinstance(answer, Relation) and isinstance(gold, Relation) and len(answer.sides) == len(gold.sides) == 2:
+            if self.ordered(answer.sides, gold.sides):
+                return True
+            if len(golds) == 1 and isinstance(golds[0], Formula) and not variables(golds[0].tree):
+                return False  # x = 5 asks for the solution, not for an equation that has it
+            return _same_equation(answer, gold)
+        return False
+
+    def formulas(self, answer: Formula | Opaque, gold: Formula | Opaque) -> bool:
+        if answer.latex == gold.latex:
+            return not isinstance(gold, Formula) or _units_agree(answer.unit, gold.unit)
+        if isinstance(answer, Formula) and isinstance(gold, Formula):
+            if not _units_agree(answer.unit, gold.unit):
+                return False
+            verdict = equal(answer.tree, gold.tree)
+            if verdict is False and "percent" in (answer.unit + " " + gold.unit).split():
+                verdict = _equal_as_fractions(answer, gold)
+            if verdict is False:
+                verdict = _is_rounded_double(answer, gold)
+            if verdict is not None:
+                return verdict
+        elif isinstance(gold, Formula) and (
+            not variables(gold.tree) or isinstance(answer, Opaque) and not _is_algebra(answer.latex)
+        ):
+            return False  # the gold is a value; an answer that is not understood is not one
+        if not (_is_algebra(answer.latex) and _is_algebra(gold.latex)) or self.symbolic_calls <= 0:
+            return False
+        self.symbolic_calls -= 1
+        return symbolic.equal(answer.latex, gold.latex)
+
+
+def _is_algebra(latex: str) -> bool:
+    """Return whether a text that is not understood may be mathematics that a computer algebra system understands."""
+    return "\\" in latex and "\\text" not in latex and len(latex) <= 300
+
+
+def _unwrapped(answer: Answer) -> Answer:
+    """Return the only element of a set."""
+    if isinstance(answer, Sequence) and answer.opening == "{" and len(answer.items) == 1:
+        return answer.items[0]
+    return answer
+
+
+def _word(answer: Answer) -> str | None:
+    if isinstance(answer, Words):
+        word = answer.text
+        return "".join(sorted(word)) if len(word) <= 3 and word.isalpha() else word  # xy is yx
+    if isinstance(answer, Formula | Opaque):
+        letters = answer.latex.strip("$.").lower()
+        return letters if letters.isalpha() else None
+    return None
+
+
+def _units_agree(unit: str, gold_unit: str) -> bool:
+    if unit == gold_unit or not unit:
+        return True
+    if not gold_unit:
+        return not unit.startswith("mod ")
+    return not (unit in _KNOWN_UNITS and gold_unit in _KNOWN_UNITS) and not gold_unit.startswith("mod ")
+
+
+def _equal_as_fractions(answer: Formula, gold: Formula) -> bool | None:
+    hundredth = ("number", Fraction(1, 100))
+    if answer.unit == gold.unit:
+        return False
+    if gold.unit == "percent":
+        return equal(answer.tree, ("product", [gold.tree, hundredth]))
+    try:
+        if exact(gold.tree).denominator == 1:
+            return False
+    except ArithmeticError:
+        return False
+    return equal(("product", [answer.tree, hundredth]), gold.tree)
+
+
+def _is_rounded_double(answer: Formula, gold: Formula) -> bool:
+    """Return whether an answer is a gold without a finite decimal, printed to the precision of a double or nearly
+    so."""
+    digits = answer.latex.lstrip("-").replace(".", "", 1)
+    if (
+        not 9 <= len(digits.lstrip("0")) <= 20
+        or not digits.isdigit()
+        or "." not in answer.latex
+        or variables(gold.tree)
+    ):
+        return False
+    try:
+        if _is_finite_decimal(exact(gold.tree)):
+            return False
+    except ArithmeticError:
+        pass
+    value, gold_value = real(answer.tree), real(gold.tree)
+    if value is None or gold_value is None:
+        return False
+    unit_in_last_place = 10.0 ** -len(answer.latex.partition(".")[2])
+    return abs(value - gold_value) <= max(unit_in_last_place, 4e-16 * abs(gold_value))
+
+
+def _is_finite_decimal(value: Fraction) -> bool:
+    rest = value.denominator
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest == 1
+
+
+def _based(answer: Answer, gold: Answer) -> bool:
+    if isinstance(answer, Based) and isinstance(gold, Based):
+        return answer.base == gold.base and answer.digits == gold.digits
+    if isinstance(gold, Based):
+        return isinstance(answer, Formula) and answer.latex.upper() == gold.digits
+    return answer.base == 10 and isinstance(gold, Formula) and answer.digits == gold.latex
+
+
+def _quotient(ratio: Ratio) -> Tree | None:
+    if len(ratio.parts) != 2 or not all(isinstance(part, Formula) and not part.unit for part in ratio.parts):
+        return None
+    first, second = ratio.parts
+    if len(second.latex) == 2 and second.latex.isdigit() and first.latex.isdigit() and len(first.latex) <= 2:
+        return None  # a time of day
+    return ("product", [first.tree, ("inverse", second.tree)])
+
+
+def _decimal_comma(answer: Listing) -> Formula | None:
+    """Read "2,74" as 2.74."""
+    if len(answer.items) != 2 or not all(isinstance(item, Formula) and not item.unit for item in answer.items):
+        return None
+    whole, decimals = answer.items
+    if not (whole.latex.lstrip("-").isdigit() and decimals.latex.isdigit()) or len(whole.latex + decimals.latex) > 40:
+        return None
+    return Formula(("number", Fraction(f"{whole.latex}.{decimals.latex}")), "", "")
+
+
+def _is_decimal(gold: Answer) -> bool:
+    return isinstance(gold, Formula) and gold.tree[0] == "number" and gold.tree[1].denominator != 1
+
+
+# ---- relations ----
+
+
+def _exact_part(answer: Answer) -> Answer:
+    r"""Drop approximations behind an exact value (``\frac{\sqrt{3}}{3} \approx 0.577``) and the set sign before a
+    set."""
+    if not isinstance(answer, Relation):
+        return answer
+    operators, sides = list(answer.operators), list(answer.sides)
+    if operators == ["in"]:
+        return sides[1]
+    if "approx" in operators:
+        cut = operators.index("approx")
+        if cut == 0 and _is_name(sides[0]):
+            cut += 1  # x \approx 3.14
+            operators[0] = "="
+        operators, sides = operators[:cut], sides[: cut + 1]
+    return Relation(tuple(operators), tuple(sides)) if operators else sides[0]
+
+
+def _values(answer: Answer) -> list[Answer]:
+    """Return the sides of a chain of equations that are no names; a chain of names alone is its last side.
+
+    An equation between two expressions, as 2x + z = 1, states no value.
+    """
+    if not isinstance(answer, Relation):
+        return [answer]
+    values = [side for side in answer.sides if not _is_name(side)]
+    if len(values) == len(answer.sides) and any(isinstance(side, Formula) and variables(side.tree) for side in values):
+        return []
+    return values or [answer.sides[-1]]
+
+
+def _is_name(answer: Answer) -> bool:
+    r"""Return whether an answer only names a quantity: ``x``, ``f(x)``, ``|AB|``, ``S_1 : S_2``, ``\text{Area}``,
+    ``(x, y)``."""
+    if isinstance(answer, Words):
+        return True
+    if isinstance(answer, Sequence):
+        return all(map(_is_name, answer.items))
+    if isinstance(answer, Ratio):
+        return all(map(_is_name, answer.parts))
+    if isinstance(answer, Opaque):
+        return answer.latex.startswith(("\\angle", "\\triangle", "\\text", "\\overline", "\\operatorname"))
+    if not isinstance(answer, Formula) or answer.unit or not variables(answer.tree):
+        return False
+    tree = answer.tree
+    return _names_only(tree[1] if tree[0] == "power" and tree[2][0] == "number" else tree)
+
+
+def _names_only(tree: Tree) -> bool:
+    return tree[0] not in ("number", "power") and all(map(_names_only, children(tree)))
+
+
+def _names_differ(answer: Answer, gold: Answer) -> bool:
+    """Return whether both are equations of one variable each, and not the same one."""
+    names = [
+        relation.sides[0].tree[1]
+        for relation in (answer, gold)
+        if isinstance(relation, Relation)
+        and isinstance(relation.sides[0], Formula)
+        and relation.sides[0].tree[0] == "variable"
+    ]
+    return len(names) == 2 and names[0] != names[1] and all(len(name) == 1 for name in names)
+
+
+def _same_equation(answer: Relation, gold: Relation) -> bool:
+    differences = []
+    for relation in (answer, gold):
+        if not all(isinstance(side, Formula) and not side.unit for side in relation.sides):
+            return False
+        left, right = relation.sides
+        differences.append(("sum", [left.tree, ("negative", right.tree)]))
+    return proportional(*differences)
+
+
+# ---- sets of numbers ----
+
+
+def _set_of(answer: Answer) -> Answer | None:
+    """Return the interval, union or punctured line that inequalities describe; sets as they are; None for anything
+    else."""
+    if isinstance(answer, Sequence | Union | AllBut):
+        return answer
+    if isinstance(answer, Listing):
+        parts = [_set_of(item) if isinstance(item, Relation) else None for item in answer.items]
+        if None in parts:
+            return None
+        if all(isinstance(part, AllBut) for part in parts):
+            return AllBut(tuple(point for part in parts for point in part.excluded))
+        return Union(tuple(parts))
+    if not isinstance(answer, Relation):
+        return None
+    operators, sides = answer.operators, answer.sides
+    if operators == ("neq",):
+        return AllBut((sides[1],)) if _is_name(sides[0]) else None
+    if operators == ("in",):
+        return _set_of(sides[1])
+    rising = all(operator in ("<", "leq") for operator in operators)
+    if not rising and not all(operator in (">", "geq") for operator in operators):
+        return None
+    if not rising:
+        operators, sides = operators[::-1], sides[::-1]
+    ends = [operator in ("leq", "geq") for operator in operators]
+    if len(sides) == 3 and _is_name(sides[1]):
+        low, high, closed = sides[0], sides[2], ends
+    elif len(sides) == 2 and _is_name(sides[0]):
+        low, high, closed = Formula(("negative", INFINITY), "", "-\\infty "), sides[1], [False, ends[0]]
+    elif len(sides) == 2 and _is_name(sides[1]):
+        low, high, closed = sides[0], Formula(INFINITY, "", "\\infty "), [ends[0], False]
+    else:
+        return None
+    return Sequence("[" if closed[0] else "(", "]" if closed[1] else ")", (low, high))
+
+
+def _as_points(answer: Answer, gold: Answer) -> tuple[Answer, Answer]:
+    """Write unions of open intervals that leave out single points as such, if the other side is written so."""
+    if isinstance(gold, AllBut) or isinstance(answer, AllBut):
+        return _all_but(answer), _all_but(gold)
+    return answer, gold
+
+
+def _all_but(answer: Answer) -> Answer:
+    parts = answer.parts if isinstance(answer, Union) else (answer,)
+    if not all(
+        isinstance(part, Sequence) and (part.opening, part.closing) == ("(", ")") and len(part.items) == 2
+        for part in parts
+    ):
+        return answer
+    ends = []
+    for part in parts:
+        values = [real(item.tree) if isinstance(item, Formula) else None for item in part.items]
+        if None in values:
+            return answer
+        ends.append((*values, part.items[1]))
+    ends.sort(key=lambda end: end[0])
+    if ends[0][0] != float("-inf") or ends[-1][1] != float("inf"):
+        return answer
+    if any(
+        abs(before[1] - after[0]) > 1e-9 * max(1.0, abs(after[0]))
+        for before, after in zip(ends, ends[1:], strict=False)
+    ):
+        return answer
+    return AllBut(tuple(end[2] for end in ends[:-1]))

@@ -1,0 +1,575 @@
+r"""What kind of thing a final answer is: a formula, a tuple or interval, a set, a matrix, a relation, words.
+
+``read`` never fails: what it does not understand becomes ``Opaque`` with its spelling, which equals only the same
+spelling.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+from reward_score.math_equivalence.expression import MAX_DEPTH, Tree, parse
+from reward_score.math_equivalence.tokens import NotUnderstoodError, Token, spell, tokenize
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An expression and the unit behind it ("" for none)."""
+
+    tree: Tree
+    unit: str
+    latex: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """Text, in lower case, without punctuation at its ends."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A bracketed list: a tuple, an interval, or with braces a set."""
+
+    opening: str
+    closing: str
+    items: tuple
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Several answers side by side, their order without meaning."""
+
+    items: tuple
+
+
+@dataclass(frozen=True)
+class Union:
+    """Sets joined by a union sign."""
+
+    parts: tuple
+
+
+@dataclass(frozen=True)
+class AllBut:
+    """The real numbers without some."""
+
+    excluded: tuple
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows of entries; ``determinant`` for vertical bars."""
+
+    rows: tuple
+    determinant: bool
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Sides with an operator between each two: = < > leq geq neq in approx equiv."""
+
+    operators: tuple
+    sides: tuple
+
+
+@dataclass(frozen=True)
+class Based:
+    """Digits in a number base."""
+
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Parts with colons between them: a ratio or a time."""
+
+    parts: tuple
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Something not understood, spelled without spaces."""
+
+    latex: str
+
+
+Answer = Formula | Words | Sequence | Listing | Union | AllBut | Matrix | Relation | Based | Ratio | Opaque
+
+INFINITY: Tree = ("constant", "infinity")
+_RELATIONS = {"=", "<", ">"}
+_RELATION_COMMANDS = {"leq", "geq", "neq", "in", "approx", "equiv"}
+# LaTeX that was escaped once too often on its way through JSON; outside a matrix a line end is never followed by a
+# name.
+_DOUBLE_ESCAPED = re.compile(r"\\\\(?=[a-zA-Z{}()\[\]])")
+# LaTeX that was not escaped on its way through JSON: a form feed and "rac" were \frac.
+_CONTROL = re.compile(r"[\t\f\b\r\v\a]".replace("\\b", "\x08"))
+_ESCAPES = {"\t": "\\t", "\f": "\\f", "\b": "\\b", "\r": "\\r", "\v": "\\v", "\a": "\\a"}
+_LOST_BACKSLASH = re.compile(r"[\f\x08\v\a]|\t(?=ext|imes|frac|heta|an\b|o\b)|\r(?=ight|angle|floor|ho\b)")
+_JOINING_WORDS = re.compile(r"[\s,;]*(?:and|or)?[\s,;]*")
+_DIGITS_OF_A_BASE = re.compile(r"[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?")
+
+# What a unit may be multiplied by, and what makes a text more than a unit.
+_MULTIPLIERS = {
+    **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12},
+}
+_NO_UNIT = re.compile(
+    r"[0-9?=<>+]|\b(?:and|or|not|no|nor|is|isn|are|was|wrong|maybe|times|half|halves|quarters?|thirds?|tenths?|hundredths?|"
+    r"thousandths?|factorial|than|plus|minus|but|approximately|about|score|double|twice|base|mod|modulo|if|when|for|where)\b",
+    re.IGNORECASE,
+)
+_UNIT_NAMES = {
+    "percent": "percent percentage pct %",
+    "degree": "degree degrees deg °",
+    "dollar": "dollar dollars usd $",
+    "cent": "cent cents",
+    "mm": "mm millimeter millimeters millimetre millimetres",
+    "cm": "cm centimeter centimeters centimetre centimetres",
+    "m": "meter meters metre metres",
+    "km": "km kilometer kilometers kilometre kilometres",
+    "in": "inch inches",
+    "ft": "ft foot feet",
+    "yd": "yd yard yards",
+    "mi": "mile miles",
+    "s": "sec second seconds",
+    "min": "min minute minutes",
+    "h": "hr hrs hour hours",
+    "d": "day days",
+    "week": "week weeks",
+    "month": "month months",
+    "year": "year years",
+    "g": "gram grams",
+    "kg": "kg kilogram kilograms",
+    "radian": "radian radians rad",
+    "am": "am",
+    "pm": "pm",
+}
+_HALVES_OF_THE_DAY = {"a m": "am", "p m": "pm"}
+UNITS = {spelling: unit for unit, spellings in _UNIT_NAMES.items() for spelling in spellings.split()}
+_SHORT_UNITS = {
+    "mph",
+    "kph",
+    "ml",
+    "mg",
+    "lb",
+    "lbs",
+    "oz",
+    "kj",
+    "hz",
+    "km",
+    "cm",
+    "mm",
+    "ft",
+    "kg",
+    "yd",
+    "sq",
+    "cu",
+    "pct",
+    "deg",
+    "hrs",
+    "mins",
+    "am",
+    "pm",
+}
+
+
+def read(text: str) -> Answer:
+    """Return the structure of a final answer."""
+    if _CONTROL.search(text):
+        text = _LOST_BACKSLASH.sub(lambda match: _ESCAPES[match.group()], text)
+    if "\\\\" in text and "\\begin" not in text:
+        text = _DOUBLE_ESCAPED.sub(r"\\", text)
+    try:
+        return _read(tokenize(text.replace("{:}", ":")), 0)
+    except (NotUnderstoodError, RecursionError, ValueError, IndexError):
+        return Opaque(re.sub(r"\s+", "", text))
+
+
+def _read(tokens: list[Token], depth: int) -> Answer:
+    if depth > MAX_DEPTH:
+        raise NotUnderstoodError("nested too deep")
+    tokens = _trimmed(tokens)
+    if not tokens:
+        raise NotUnderstoodError("empty")
+    if words := _words(tokens):
+        return words
+    listing = _listing(tokens, depth)
+    if listing:
+        return listing
+    relation = _relation(tokens, depth)
+    if relation:
+        return relation
+    if any(token == ("command", "cup") for token in tokens):
+        parts = _split(tokens, lambda token: token == ("command", "cup"))
+        if len(parts) > 1:
+            return Union(tuple(_read(part, depth + 1) for part in parts))
+    if any(token in (("command", "pm"), ("command", "mp")) for token in tokens):
+        return Listing(tuple(_read(_with_signs(tokens, swap), depth + 1) for swap in (False, True)))
+    if tokens[0][0] == "command" and tokens[0][1].startswith("set "):
+        return _real_numbers(tokens, depth)
+    matrix = _matrix(tokens, depth)
+    if matrix:
+        return matrix
+    bracketed = _bracketed(tokens, depth)
+    if bracketed:
+        return bracketed
+    parts = _split(tokens, lambda token: token == ("symbol", ":"))
+    if len(parts) > 1:
+        return Ratio(tuple(_read(part, depth + 1) for part in parts))
+    return _based(tokens) or _formula(tokens)
+
+
+def _trimmed(tokens: list[Token]) -> list[Token]:
+    """Drop dollar signs, punctuation and line ends at the ends, and brace groups around everything."""
+    tokens = [token for token in tokens if token != ("symbol", "$")]
+    partner = _partners(tokens)
+    first, last = 0, len(tokens) - 1
+    while first <= last:
+        if tokens[last] in _PUNCTUATION:
+            last -= 1
+        elif tokens[first] in _LEADING:
+            first += 1
+        elif tokens[first] == ("symbol", "{") and partner.get(first) == last:
+            first, last = first + 1, last - 1
+        else:
+            break
+    return tokens[first : last + 1]
+
+
+_PUNCTUATION = {
+    ("symbol", "."),
+    ("symbol", ","),
+    ("symbol", ";"),
+    ("command", "\\"),
+    ("symbol", "\\"),
+    ("symbol", "*"),
+    ("symbol", "`"),
+}
+_LEADING = {
+    ("symbol", "*"),
+    ("symbol", "`"),
+    ("command", "\\"),
+    ("symbol", ":"),
+    ("command", "therefore"),
+    ("command", "approx"),
+}
+
+
+def _partners(tokens: list[Token]) -> dict[int, int]:
+    """Return the position of the closing brace of each opening one."""
+    partners, stack = {}, []
+    for position, token in enumerate(tokens):
+        if token == ("symbol", "{"):
+            stack.append(position)
+        elif token == ("symbol", "}") and stack:
+            partners[stack.pop()] = position
+    return partners
+
+
+def _words(tokens: list[Token]) -> Words | None:
+    """Read an answer of words alone: text, or one bare word; single letters are variables."""
+    if any(kind not in ("text", "word", "letter") and (kind, value) not in _IN_WORDS for kind, value in tokens):
+        return None
+    if all(kind != "text" for kind, _ in tokens) and (
+        all(kind != "word" for kind, _ in tokens) or any(value in ("and", "or") for _, value in tokens)
+    ):
+        return None
+    if any(kind == "text" and _is_separator((kind, value)) for kind, value in tokens):
+        return None
+    text = " ".join(value.strip() for _, value in tokens).lower()
+    return Words(re.sub(r"\s+", " ", text).strip(" .,;:!?()\"'"))
+
+
+_IN_WORDS = {("symbol", "-"), ("symbol", "'"), ("symbol", "."), ("symbol", "!"), ("symbol", "?")}
+
+
+def _is_separator(token: Token) -> bool:
+    kind, value = token
+    if kind == "text":
+        return bool(value.strip()) and _JOINING_WORDS.fullmatch(value) is not None
+    return token in (("symbol", ","), ("symbol", ";"), ("word", "and"), ("word", "or"))
+
+
+def _split(tokens: list[Token], separates) -> list[list[Token]]:
+    """Split at the tokens outside all brackets for which ``separates`` holds."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += _nesting(token)
+        if depth == 0 and separates(token):
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
+
+
+def _nesting(token: Token) -> int:
+    kind, value = token
+    if (
+        kind == "open"
+        or token == ("symbol", "{")
+        or kind == "command"
+        and (value.startswith("begin ") or value in _OPENING_COMMANDS)
+    ):
+        return 1
+    if (
+        kind == "close"
+        or token == ("symbol", "}")
+        or kind == "command"
+        and (value.startswith("end ") or value in _CLOSING_COMMANDS)
+    ):
+        return -1
+    return 0
+
+
+_OPENING_COMMANDS = {"langle", "lfloor", "lceil"}
+_CLOSING_COMMANDS = {"rangle", "rfloor", "rceil"}
+
+
+def _listing(tokens: list[Token], depth: int) -> Listing | None:
+    for separates in (lambda token: token == ("symbol", ";"), _is_separator):
+        parts = [part for part in _split(tokens, separates) if _trimmed(part)]
+        if len(parts) > 1:
+            items = []
+            for part in parts:
+                item = _read(part, depth + 1)
+                items.extend(item.items if isinstance(item, Listing) and separates is _is_separator else [item])
+            return Listing(tuple(items))
+    return None
+
+
+def _relation(tokens: list[Token], depth: int) -> Relation | None:
+    def relates(token: Token) -> bool:
+        kind, value = token
+        return kind == "symbol" and value in _RELATIONS or kind == "command" and value in _RELATION_COMMANDS
+
+    if ("symbol", "!") in tokens:
+        tokens = _with_unequal_signs(tokens)
+    sides = _split(tokens, relates)
+    if len(sides) == 1:
+        return None
+    operators = []
+    level = 0
+    for token in tokens:
+        level += _nesting(token)
+        if level == 0 and relates(token):
+            operators.append(token[1])
+    if ("symbol", "<") in tokens or ("symbol", ">") in tokens:  # <= is two tokens
+        for index in range(len(operators) - 1, 0, -1):
+            if operators[index] == "=" and not sides[index] and operators[index - 1] in "<>":
+                operators[index - 1 : index + 1] = ["leq" if operators[index - 1] == "<" else "geq"]
+                del sides[index]
+    if any(not _trimmed(side) for side in sides):
+        raise NotUnderstoodError("a relation without a side")
+    return Relation(tuple(operators), tuple(_read_or_keep(side, depth + 1) for side in sides))
+
+
+def _with_unequal_signs(tokens: list[Token]) -> list[Token]:
+    """Read "x != 3" as an inequality; "5! = 120" keeps its factorial."""
+    joined: list[Token] = []
+    for token in tokens:
+        if (
+            token == ("symbol", "=")
+            and joined[-1:] == [("symbol", "!")]
+            and joined[-2:-1]
+            and joined[-2][0] == "letter"
+        ):
+            joined[-1] = ("command", "neq")
+        else:
+            joined.append(token)
+    return joined
+
+
+def _read_or_keep(tokens: list[Token], depth: int) -> Answer:
+    try:
+        return _read(tokens, depth)
+    except NotUnderstoodError:
+        return Opaque(spell(tokens))
+
+
+def _with_signs(tokens: list[Token], swap: bool) -> list[Token]:
+    """Replace each plus-minus sign by one of its signs."""
+    signs = {("command", "pm"): "-" if swap else "+", ("command", "mp"): "+" if swap else "-"}
+    return [("symbol", signs[token]) if token in signs else token for token in tokens]
+
+
+def _real_numbers(tokens: list[Token], depth: int) -> Answer:
+    if tokens[0][1] != "set R":
+        raise NotUnderstoodError("a set of numbers")
+    if len(tokens) == 1:
+        return AllBut(())
+    if tokens[1] not in (("command", "setminus"), ("symbol", "-")):
+        raise NotUnderstoodError("a set of numbers")
+    excluded = _read(tokens[2:], depth + 1)
+    return AllBut(excluded.items if isinstance(excluded, Sequence | Listing) else (excluded,))
+
+
+def _matrix(tokens: list[Token], depth: int) -> Matrix | None:
+    begin = next(
+        (index for index, (kind, value) in enumerate(tokens) if kind == "command" and value.startswith("begin ")), None
+    )
+    if begin is None:
+        return None
+    name = tokens[begin][1].removeprefix("begin ")
+    if name.rstrip("*") not in ("pmatrix", "bmatrix", "Bmatrix", "matrix", "vmatrix", "smallmatrix", "array"):
+        raise NotUnderstoodError(f"environment {name}")
+    if tokens[-1] != ("command", f"end {name}"):
+        if begin == 1 and tokens[0][0] == "open" and tokens[-1][0] == "close":
+            return _matrix(tokens[1:-1], depth)  # \left( \begin{array} ... \end{array} \right)
+        raise NotUnderstoodError("something behind a matrix")
+    factor = _formula(tokens[:begin]) if begin else None
+    rows = []
+    for row in _split(tokens[begin + 1 : -1], lambda token: token == ("command", "\\")):
+        if _trimmed(row):
+            cells = _split(row, lambda token: token == ("symbol", "&"))
+            rows.append(tuple(_scaled(_read(cell, depth + 1), factor) for cell in cells))
+    return Matrix(tuple(rows), name == "vmatrix")
+
+
+def _scaled(cell: Answer, factor: Formula | None) -> Answer:
+    if factor is None:
+        return cell
+    if not isinstance(cell, Formula):
+        raise NotUnderstoodError("a factor before something that is no formula")
+    return Formula(("product", [factor.tree, cell.tree]), cell.unit, factor.latex + cell.latex)
+
+
+def _bracketed(tokens: list[Token], depth: int) -> Answer | None:
+    """Read a tuple, an interval or a set; parentheses around one thing are dropped."""
+    level = 0
+    for position, token in enumerate(tokens):
+        level += _nesting(token)
+        if level == 0 and position < len(tokens) - 1:
+            return None
+    opening, closing = tokens[0], tokens[-1]
+    if _nesting(opening) != 1 or opening == ("symbol", "{") or opening[1] in ("lfloor", "lceil"):
+        return None
+    brackets = {"langle": "(", "rangle": ")"}
+    opening, closing = brackets.get(opening[1], opening[1]), brackets.get(closing[1], closing[1])
+    inside = _trimmed(tokens[1:-1])
+    if not inside:
+        raise NotUnderstoodError("empty brackets")
+    if opening == "{":
+        such_that = _split(inside, lambda token: token in (("symbol", "|"), ("symbol", ":")))
+        if len(such_that) == 2 and such_that[0][:1] and such_that[0][0][0] == "letter":
+            return _read(such_that[1], depth + 1)
+    parts = _split(inside, lambda token: token in (("symbol", ","), ("symbol", ";")))
+    if len(parts) == 1:
+        items = _read(inside, depth + 1)
+        if opening == "{":
+            return Sequence("{", "}", items.items if isinstance(items, Listing) else (items,))
+        return items if (opening, closing) == ("(", ")") else Sequence(opening, closing, (items,))
+    return Sequence(opening, closing, tuple(_read(part, depth + 1) for part in parts))
+
+
+def _based(tokens: list[Token]) -> Based | None:
+    """Read digits with an index: 1101_2, 2B_{16}, -12.3_5."""
+    position = next((index for index, token in enumerate(tokens) if token == ("symbol", "_")), 0)
+    sign = "-" if tokens[0] == ("symbol", "-") else ""
+    before = tokens[len(sign) : position]
+    if not before or not any(kind == "number" or kind == "text" for kind, _ in before):
+        return None
+    if any(kind not in ("number", "letter", "word", "text") for kind, _ in before):
+        return None
+    digits = re.sub(r"[\s,]", "", "".join(value for _, value in before))
+    index = [token for token in tokens[position + 1 :] if token not in (("symbol", "{"), ("symbol", "}"))]
+    base = _SPELLED_BASES.get(index[0][1].lower().strip(), index[0][1]) if len(index) == 1 else ""
+    if not base.isdigit() or not 2 <= int(base[:3]) <= 36 or not _DIGITS_OF_A_BASE.fullmatch(digits):
+        raise NotUnderstoodError("digits or an index of no base")
+    return Based(sign + digits.upper(), int(base))
+
+
+_SPELLED_BASES = dict(
+    zip(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], "2345678910", strict=False)
+) | {"ten": "10"}
+
+
+def _formula(tokens: list[Token]) -> Formula | Opaque:
+    """Read an expression and its unit; Opaque if it is not understood."""
+    latex = spell(tokens)
+    try:
+        core, unit, multiplier = _without_unit(tokens)
+        tree = parse(core)
+    except (NotUnderstoodError, ZeroDivisionError):
+        return Opaque(latex)
+    if multiplier != 1:
+        return Formula(("product", [tree, ("number", Fraction(multiplier))]), unit, latex)
+    return Formula(tree, unit, spell(core))
+
+
+def _without_unit(tokens: list[Token]) -> tuple[list[Token], str, int]:
+    """Split tokens into a formula and its unit. Returns the unit's name and the number that "million" and the like
+    stand for."""
+    tokens = _without_currency(tokens)
+    currency = "dollar" if tokens[1] else ""
+    tokens = tokens[0]
+    end = len(tokens)
+    while end > 0 and (width := _unit_width(tokens, end)):
+        end -= width
+    core, behind = tokens[:end], tokens[end:]
+    if not behind or not core or ("command", "circ") in behind and any(token in _OF_ANGLES for token in core):
+        return tokens, currency, 1
+    if ("command", "pmod") in behind or ("command", "bmod") in behind or ("command", "mod") in behind:
+        return core, "mod " + spell(behind), 1
+    text = " ".join(value for kind, value in behind if kind in ("text", "word")).strip()
+    if _NO_UNIT.search(text) or len(text) > 40:
+        raise NotUnderstoodError("text behind a formula that is no unit")
+    words = re.findall(r"[a-z%°$]+", text.lower())
+    multiplier = 1
+    for word in words:
+        multiplier *= _MULTIPLIERS.get(word.removesuffix("s"), 1)
+    names = [UNITS.get(word, word) for word in words if word.removesuffix("s") not in _MULTIPLIERS]
+    if ("symbol", "%") in behind:
+        names.append("percent")
+    if ("command", "circ") in behind:
+        names.append("degree")
+    unit = " ".join(names)
+    return core, _HALVES_OF_THE_DAY.get(unit, unit) or currency, multiplier
+
+
+_OF_ANGLES = {("command", name) for name in ("sin", "cos", "tan", "cot", "sec", "csc")}
+
+
+def _without_currency(tokens: list[Token]) -> tuple[list[Token], bool]:
+    """Drop a currency sign at the front, behind a leading minus, or at the end."""
+    sign = ("command", "$")
+    for position in (0, 1, len(tokens) - 1):
+        if len(tokens) > 1 and tokens[position] == sign and (position != 1 or tokens[0] == ("symbol", "-")):
+            return tokens[:position] + tokens[position + 1 :], True
+    return tokens, False
+
+
+def _unit_width(tokens: list[Token], end: int) -> int:
+    """Return how many tokens before ``end`` belong to a unit, 0 if none do."""
+    kind, value = tokens[end - 1]
+    if kind == "text" or (kind, value) == ("symbol", "%"):
+        return 1
+    if kind == "word" and end > 1 and (value.lower() in UNITS or value.lower() in _SHORT_UNITS or len(value) >= 4):
+        return 1
+    if (kind, value) == ("command", "circ"):
+        return 2 if tokens[end - 2] == ("symbol", "^") else 1
+    if tokens[max(0, end - 4) : end] == [("symbol", "^"), ("symbol", "{"), ("command", "circ"), ("symbol", "}")]:
+        return 4
+    if kind == "number" and value in ("2", "3") and end > 2 and tokens[end - 2] == ("symbol", "^"):
+        return 2 if _is_unit_word(tokens[end - 3]) else 0
+    if (kind, value) == ("symbol", "}") and end > 3:
+        if tokens[end - 3] == ("symbol", "{") and tokens[end - 4] == ("symbol", "^") and tokens[end - 2][0] == "number":
+            return 4 if end > 4 and _is_unit_word(tokens[end - 5]) else 0
+        opening = next((index for index in range(end - 2, -1, -1) if tokens[index] == ("symbol", "{")), 0)
+        if opening and tokens[opening - 1] in (("command", "pmod"), ("command", "mod"), ("command", "bmod")):
+            return end - opening + 1
+        inside = tokens[opening + 1 : end - 1]  # \mathrm{cm}
+        if opening and inside and all(_is_unit_word(token) for token in inside):
+            return end - opening
+    if (kind, value) == ("symbol", "/") and end < len(tokens) and end > 1 and _is_unit_word(tokens[end - 2]):
+        return 1
+    if kind == "close" and value == ")" and end > 2 and ("word", "mod") in tokens[:end]:
+        opening = next((index for index in range(end - 1, -1, -1) if tokens[index] == ("open", "(")), 0)
+        return end - opening if opening and tokens[opening + 1] == ("word", "mod") else 0
+    return 0
+
+
+def _is_unit_word(token: Token) -> bool:
+    return token[0] == "text" or token[0] == "word" and (token[1].lower() in UNITS or token[1].lower() in _SHORT_UNITS)

@@ -1,0 +1,235 @@
+r"""LaTeX and plain-text mathematics to tokens: one spelling for the many that mean the same.
+
+A token is its kind and its text: number, letter, word (a run of letters that is no function), text (the content of
+``\text``), command, symbol, open, close. ``{`` and ``}`` are symbols, ``\{`` and ``\}`` open and close.
+"""
+
+import re
+from fractions import Fraction
+
+Token = tuple[str, str]
+
+MAX_TOKENS = 60_000
+
+
+class NotUnderstoodError(ValueError):
+    """The text is nothing of the supported notation."""
+
+
+def names(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
+FUNCTIONS = names(
+    """
+    sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp sqrt abs gcd lcm max min
+    """
+)
+# Commands that only change the look.
+_INVISIBLE = names(
+    """
+    left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle
+    limits nolimits quad qquad thinspace medspace thickspace enspace hfill rm bf it
+    """
+)
+_FONTS = names(
+    """
+    mathbf mathrm mathit mathsf mathtt mathcal boldsymbol bm pmb boxed fbox hbox operatorname
+    """
+)
+_TEXTS = names(
+    """
+    text mbox textrm textnormal textbf textit texttt textsf
+    """
+)
+_WITHOUT_PRINT = names(
+    """
+    phantom hphantom vphantom hspace vspace label color textcolor tag kern
+    """
+)
+_SYNONYMS = dict(
+    pair.split(":", 1)
+    for pair in names(
+        """
+    dfrac:frac tfrac:frac cfrac:frac dbinom:binom tbinom:binom le:leq leqslant:leq ge:geq geqslant:geq ne:neq
+    lt:< gt:> lbrace:{ rbrace:} lbrack:[ rbrack:] vert:| lvert:| rvert:| mid:| degree:circ ast:* land:and lor:or
+    wedge:and vee:or bar:overline simeq:approx cong:approx doteq:approx thickapprox:approx sim:approx
+    lang:langle rang:rangle smallsetminus:setminus backslash:setminus prime:' emptyset:varnothing
+    implies:Rightarrow colon:: div:/ cdotp:cdot asin:arcsin acos:arccos atan:arctan infin:infty infinity:infty
+        """
+    )
+)
+_BARE_COMMANDS = FUNCTIONS | {"pi", "infty", "infinity", "theta", "asin", "acos", "atan"}
+
+_UNICODE = str.maketrans(
+    dict(
+        zip(
+            "−–—﹣－＋×·⋅∗÷⁄∕（），；：＝％、。′’∶\u2062０１２３４５６７８９",
+            "-----+****///(),;:=%,.'':*0123456789",
+            strict=True,
+        )
+    )
+    | {
+        character: rf"\{name} "
+        for character, _, name in (
+            pair.partition(":")
+            for pair in names(
+                """
+    π:pi ∞:infty √:sqrt ≤:leq ≥:geq ≠:neq ∪:cup ∩:cap ∈:in ±:pm ∓:mp ≈:approx ∅:varnothing ⌊:lfloor ⌋:rfloor
+    ⌈:lceil ⌉:rceil 〈:langle 〉:rangle ⟨:langle ⟩:rangle α:alpha β:beta θ:theta λ:lambda μ:mu φ:phi ω:omega Δ:Delta
+                """
+            )
+        )
+    }
+    | {character: f"^{{{digit}}}" for digit, character in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
+    | {character: f"_{{{digit}}}" for digit, character in enumerate("₀₁₂₃₄₅₆₇₈₉")}
+    | {
+        character: rf"\frac{{{value[0]}}}{{{value[1]}}}"
+        for character, value in zip("½⅓⅔¼¾⅕⅛", ("12", "13", "23", "14", "34", "15", "18"), strict=True)
+    }
+    | dict.fromkeys("£€¥₹", r"\$")
+    | dict.fromkeys("\u00a0\u2009\u202f", " ")
+    | dict.fromkeys("\u200b\u200c\u200d\ufeff\u2061", "")
+    | dict.fromkeys("°º", r"^\circ ")
+    | {"ℝ": r"\mathbb{R}"}
+)
+
+_TOKEN = re.compile(
+    r"""(?P<space>(?:\s|~|\\[,;:!> \t\n]|\\(?=\s|$))+)
+    |(?P<number>
+        [0-9]{1,3}(?:(?:,(?:\\!)+\s*|\{,\}(?:\\!)*|,|\\[ ,]|[ ])[0-9]{3})+(?![0-9])(?:\.[0-9]+)?
+        |(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4}(?![0-9a-zA-Z]))?)
+    |(?P<command>\\[a-zA-Z]+\*?)
+    |(?P<escaped>\\.)
+    |(?P<word>[a-zA-Z]+)
+    |(?P<symbol>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_SPACES = re.compile(r"\s*")
+# \text{B}, \text{13}, \text{(B)}: what is inside is the answer itself
+_TEXT_OF_MATH = re.compile(r"\(?[A-Za-z]\)?|[-+]?[0-9][0-9,.]*(?:/[0-9]+)?")
+_ESCAPED = {
+    **{"\\": ("command", "\\"), "$": ("command", "$")},
+    **{
+        "{": ("open", "{"),
+        "}": ("close", "}"),
+        "(": None,
+        ")": None,
+        "[": None,
+        "]": None,
+    },  # \( \) delimit mathematics
+}
+_BRACKETS = {"(": ("open", "("), "[": ("open", "["), ")": ("close", ")"), "]": ("close", "]")}
+_BRACES_BY_NAME = {"{": ("open", "{"), "}": ("close", "}"), **_BRACKETS}
+
+
+def tokenize(text: str) -> list[Token]:
+    r"""Return the tokens of a text. Spacing and size commands are dropped; a number keeps its separators ("338,016").
+
+    Raises:
+        NotUnderstoodError: if there are more than MAX_TOKENS, or braces are unbalanced.
+    """
+    if not text.isascii():
+        text = text.translate(_UNICODE)
+    tokens: list[Token] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        kind, value = match.lastgroup, match.group()
+        position = match.end()
+        if kind == "number":
+            # The dot behind 42 ends a sentence; behind 0 it may begin 0.\overline{3}.
+            ends = value.endswith(".") and not text.startswith("\\", position)
+            tokens.append(("number", value[:-1] if ends else value))
+        elif kind == "symbol":
+            tokens.append(_BRACKETS.get(value, ("symbol", value)))
+        elif kind == "word":
+            if value in _BARE_COMMANDS:
+                tokens.append(("command", _SYNONYMS.get(value, value)))
+            else:
+                tokens.append(("letter" if len(value) == 1 else "word", value))
+        elif kind == "command":
+            position = _add_command(tokens, value[1:].rstrip("*"), text, position)
+        elif kind == "escaped":
+            token = _ESCAPED.get(value[1], ("symbol", value[1]))
+            if token:
+                tokens.append(token)
+        if len(tokens) > MAX_TOKENS:
+            raise NotUnderstoodError("too long")
+    return tokens
+
+
+def _add_command(tokens: list[Token], name: str, text: str, position: int) -> int:
+    """Add the tokens of a command and return the position behind it and the arguments it took."""
+    name = _SYNONYMS.get(name, name)
+    if name in _INVISIBLE:
+        return position + 1 if name in ("left", "right") and text.startswith(".", position) else position
+    if name in _FONTS:
+        return position  # its braces are a group like any other
+    if name in _WITHOUT_PRINT:
+        return _group(text, position)[1]
+    if name in _TEXTS:
+        content, position = _group(text, position)
+        inside = (content or "").strip().strip("$")
+        if _TEXT_OF_MATH.fullmatch(inside):
+            tokens.extend(tokenize(inside))
+        elif content is not None:
+            tokens.append(("text", content))
+        return position
+    if name in ("mathbb", "Bbb"):
+        content, position = _group(text, position)
+        tokens.append(("command", f"set {content}"))
+    elif name in ("begin", "end"):
+        content, position = _group(text, position)
+        tokens.append(("command", f"{name} {content}"))
+        if (name, content) == ("begin", "array"):
+            position = _group(text, position)[1]
+    elif name in _BRACES_BY_NAME:
+        tokens.append(_BRACES_BY_NAME[name])
+    elif name in ("and", "or"):
+        tokens.append(("word", name))
+    else:
+        tokens.append(("command" if name.isalpha() else "symbol", name))
+    return position
+
+
+def _group(text: str, position: int) -> tuple[str | None, int]:
+    """Return the content of the brace group at a position and the position behind it."""
+    position = _SPACES.match(text, position).end()
+    if not text.startswith("{", position):
+        return None, position
+    depth = 0
+    for match in _BRACES.finditer(text, position):
+        if match.group() == "{":
+            depth += 1
+        elif match.group() == "}":
+            depth -= 1
+            if depth == 0:
+                return text[position + 1 : match.start()], match.end()
+    raise NotUnderstoodError("unbalanced braces")
+
+
+def number(text: str) -> Fraction:
+    """Return the value of a number token, its thousands separators removed."""
+    plain = re.sub(r"[^0-9.eE+-]", "", text)
+    return Fraction(plain + "0" if plain.endswith(".") else plain)
+
+
+def spell(tokens: list[Token]) -> str:
+    """Return tokens as LaTeX without spaces that carry no meaning."""
+    parts = []
+    for kind, value in tokens:
+        if kind == "command":
+            name, _, argument = value.partition(" ")
+            parts.append(f"\\{name}{{{argument}}}" if argument else f"\\{name} " if name.isalpha() else f"\\{name}")
+        elif kind == "text":
+            parts.append(f"\\text{{{value.strip()}}}")
+        elif kind == "number":
+            parts.append(re.sub(r"[^0-9.eE+-]", "", value))
+        elif kind in ("open", "close") and value in "{}":
+            parts.append("\\" + value)
+        else:
+            parts.append(value)
+    return "".join(parts)

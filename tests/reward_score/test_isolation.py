@@ -1,0 +1,116 @@
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reward_score.isolation import IsolatedModule, IsolationError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CALLS = """
+import os, time
+
+def echo(value): return value
+def pid(): return os.getpid()
+def sleep(seconds): time.sleep(seconds); return "awake"
+def spin():
+    while True: pass
+def eat():
+    hoard = []
+    while True: hoard.append(bytearray(10**8))
+def fail(): raise KeyError("of its own")
+def die(): os.kill(os.getpid(), 9)
+def die_once(path):
+    if not os.path.exists(path):
+        open(path, "w").close()
+        os.kill(os.getpid(), 9)
+    return "lived"
+"""
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("with a space")
+    (folder / "isolated_calls.py").write_text(CALLS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(folder))
+        module = IsolatedModule("isolated_calls", seconds=1.0, megabytes=200)
+        module.call("echo", 0)  # starts the server
+        yield module
+
+
+def children() -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process().children(recursive=True) if "isolated_calls" in " ".join(child.cmdline())
+    ]
+
+
+def test_results_come_back_from_another_process(calls):
+    assert calls.call("echo", {"a": [1, "ü", None]}) == {"a": [1, "ü", None]}
+    assert calls.call("pid") not in (os.getpid(), calls.call("pid"))
+
+
+@pytest.mark.parametrize("function", ["spin", "eat", "die", "fail"])
+def test_a_call_without_a_result_says_so_and_the_next_one_works(calls, function):
+    with pytest.raises(
+        IsolationError,
+        match={"spin": "no result in 1 s", "eat": "MemoryError", "die": "died", "fail": "of its own"}[function],
+    ):
+        calls.call(function)
+    assert calls.call("echo", 1) == 1
+
+
+def test_a_killed_call_is_made_again(calls, tmp_path):
+    assert calls.call("die_once", str(tmp_path / "died")) == "lived"
+
+
+def test_a_killed_server_is_started_again(calls):
+    waiting = []
+    thread = threading.Thread(target=lambda: waiting.append(calls.call("sleep", 0.5)))
+    thread.start()
+    time.sleep(0.2)
+    for child in children():
+        child.kill()
+    thread.join()
+    assert waiting == ["awake"]
+    assert calls.call("echo", 2) == 2
+
+
+def test_the_deadline_starts_with_the_call_and_not_with_the_wait(calls):
+    results = []
+    threads = [
+        threading.Thread(target=lambda: results.append(calls.call("sleep", 0.6))) for _ in range(3 * os.cpu_count())
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == ["awake"] * len(threads)
+
+
+def test_too_long_arguments_are_refused(calls):
+    with pytest.raises(ValueError, match="100000 at most"):
+        calls.call("echo", "x" * 200_000)
+
+
+def test_nothing_is_left_behind_when_the_caller_is_killed(tmp_path):
+    script = (
+        "import time\n"
+        "from reward_score.isolation import IsolatedModule\n"
+        "module = IsolatedModule('json', 1.0, 100)\n"
+        "print(module.call('loads', '[1]'), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert caller.stdout.readline() == "[1]\n"
+    servers = psutil.Process(caller.pid).children(recursive=True)
+    assert servers
+    caller.kill()
+    caller.wait()
+    gone, alive = psutil.wait_procs(servers, timeout=5)
+    assert alive == []
