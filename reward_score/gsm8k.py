@@ -17,6 +17,8 @@ NUMBER = re.compile(
     r"(?<![\w.±])(?P<sign>(?<![)\]}])[-+−])?\\?\$?"
     rf"(?P<top>{_DIGITS})(?P<power>[eE][-+]?[0-9]{{1,3}}(?![0-9]))?(?:/(?P<bottom>{_DIGITS}))?"
 )
+# What nine in ten answer lines look like; such a number needs no search and no fraction.
+PLAIN = re.compile(r"-?[0-9]{1,15}")
 # After the marker only signs and brackets may precede the digits: "#### Step 2" is a heading, not an answer.
 ANSWER_LINE = re.compile(r"####(?P<line>[^\w\n]{0,16}[0-9][^\n]*)")
 
@@ -44,6 +46,11 @@ def score(
         raise ValueError(
             f"method={method!r}: write 'flexible' or 'strict' in reward.custom_reward_function.reward_kwargs"
         )
+    marker = solution_str.rfind("####", -TAIL)
+    line = solution_str[marker + 4 :].strip(" \n") if marker >= 0 else ""
+    if PLAIN.fullmatch(line) and PLAIN.fullmatch(ground_truth):
+        correct = int(line) == int(ground_truth)
+        return {"score": float(correct) + format_weight, "acc": float(correct), "format": 1.0}
     tail = _tail(solution_str)
     lines = ANSWER_LINE.findall(tail)
     numbers = _numbers(lines[-1] if lines else tail)

@@ -16,6 +16,7 @@ from reward_score.math_equivalence.tokens import FUNCTIONS, NotUnderstoodError, 
 Tree = tuple
 
 MAX_DEPTH = 60
+MAX_POSTFIXES = 3  # powers, factorials and degree signs behind one factor
 MAX_DIGITS = 4000  # of one number; the time to read it grows with the square
 
 
@@ -39,6 +40,7 @@ _GREEK_NAMES = names(
     """
 )
 ONE = ("number", Fraction(1))
+DEGREE = ("product", [("constant", "pi"), ("number", Fraction(1, 180))])
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _CONSTANTS = {"pi": ("constant", "pi"), "infty": ("constant", "infinity")}
@@ -168,22 +170,19 @@ class _Parser:
 
     def factor(self, depth: int) -> Tree:
         tree = self.primary(depth + 1)
-        while True:
-            kind, value = self.peek()
-            if (kind, value) == ("symbol", "^"):
+        for _ in range(MAX_POSTFIXES):
+            if self.at("symbol", "^"):
                 self.next()
-                if self.degree():
-                    tree = ("product", [tree, ("constant", "pi"), ("number", Fraction(1, 180))])
-                else:
-                    tree = ("power", tree, self.exponent(depth + 1))
-            elif (kind, value) == ("symbol", "!"):
+                tree = ("product", [tree, DEGREE]) if self.degree() else ("power", tree, self.exponent(depth + 1))
+            elif self.at("symbol", "!"):
                 self.next()
                 tree = ("call", "factorial", [tree])
-            elif (kind, value) == ("command", "circ"):
+            elif self.at("command", "circ"):
                 self.next()
-                tree = ("product", [tree, ("constant", "pi"), ("number", Fraction(1, 180))])
+                tree = ("product", [tree, DEGREE])
             else:
                 return tree
+        raise NotUnderstoodError("too many signs behind a factor")
 
     def degree(self) -> bool:
         for width, tokens in ((1, [("command", "circ")]), (3, [("symbol", "{"), ("command", "circ"), ("symbol", "}")])):
@@ -193,13 +192,11 @@ class _Parser:
         return False
 
     def exponent(self, depth: int) -> Tree:
-        if self.peek() in (("symbol", "-"), ("symbol", "+")):
-            negative = self.next()[1] == "-"
-            tree = self.exponent(depth)
-            return ("negative", tree) if negative else tree
-        if self.at("symbol", "{"):
-            return self.braces(depth)
-        return self.primary(depth)
+        negative = self.at("symbol", "-")
+        if negative or self.at("symbol", "+"):
+            self.next()
+        tree = self.braces(depth) if self.at("symbol", "{") else self.primary(depth)
+        return ("negative", tree) if negative else tree
 
     def argument(self, depth: int) -> Tree:
         """Read one argument of a command: a group, or one digit, letter or command as TeX does."""

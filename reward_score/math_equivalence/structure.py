@@ -98,6 +98,8 @@ class Opaque:
 
 Answer = Formula | Words | Sequence | Listing | Union | AllBut | Matrix | Relation | Based | Ratio | Opaque
 
+MAX_PARTS = 500  # of a list, a matrix or a chain
+
 INFINITY: Tree = ("constant", "infinity")
 _RELATIONS = {"=", "<", ">"}
 _RELATION_COMMANDS = {"leq", "geq", "neq", "in", "approx", "equiv"}
@@ -182,9 +184,57 @@ def read(text: str) -> Answer:
     if "\\\\" in text and "\\begin" not in text:
         text = _DOUBLE_ESCAPED.sub(r"\\", text)
     try:
-        return _read(tokenize(text.replace("{:}", ":")), 0)
+        return _read(_without_outer_brackets(_without_idle_braces(tokenize(text))), 0)
     except (NotUnderstoodError, RecursionError, ValueError, IndexError):
         return Opaque(re.sub(r"\s+", "", text))
+
+
+def _without_outer_brackets(tokens: list[Token]) -> list[Token]:
+    """Drop brackets around brackets around everything but for one pair, and refuse what is nested too deep.
+
+    Each level is read from its first token to its last, so that a thousand levels would take long.
+    """
+    partners: dict[int, int] = {}
+    opened: list[int] = []
+    for position, token in enumerate(tokens):
+        if _nesting(token) == 1:
+            opened.append(position)
+        elif _nesting(token) == -1 and opened:
+            partners[opened.pop()] = position
+    first, last = 0, len(tokens) - 1
+    while (
+        partners.get(first) == last
+        and partners.get(first + 1) == last - 1
+        and tokens[first] == tokens[first + 1]
+        and tokens[last] == tokens[last - 1]
+    ):
+        first, last = first + 1, last - 1
+    tokens = tokens[first : last + 1]
+    level = deepest = 0
+    for token in tokens:
+        level += _nesting(token)
+        deepest = max(deepest, level)
+    if deepest > MAX_DEPTH:
+        raise NotUnderstoodError("nested too deep")
+    return tokens
+
+
+def _without_idle_braces(tokens: list[Token]) -> list[Token]:
+    """Drop ``{}``, and the braces of ``{:}`` or ``{or}``."""
+    if ("symbol", "{") not in tokens:
+        return tokens
+    kept: list[Token] = []
+    for token in tokens:
+        kept.append(token)
+        if token == ("symbol", "}"):
+            if kept[-2:-1] == [("symbol", "{")]:
+                del kept[-2:]
+            elif kept[-3:-2] == [("symbol", "{")] and (_is_separator(kept[-2]) or kept[-2] in _SIGNS):
+                kept[-3:] = [kept[-2]]
+    return kept
+
+
+_SIGNS = {("symbol", ":"), ("symbol", "="), ("symbol", "<"), ("symbol", ">")}
 
 
 def _read(tokens: list[Token], depth: int) -> Answer:
@@ -268,7 +318,7 @@ def _partners(tokens: list[Token]) -> dict[int, int]:
     return partners
 
 
-def _words(tokens: list[Token]) -> Words | None:
+def _words(tokens: list[Token]) -> Words | Formula | None:
     """Read an answer of words alone: text, or one bare word; single letters are variables."""
     if any(kind not in ("text", "word", "letter") and (kind, value) not in _IN_WORDS for kind, value in tokens):
         return None
@@ -279,9 +329,17 @@ def _words(tokens: list[Token]) -> Words | None:
     if any(kind == "text" and _is_separator((kind, value)) for kind, value in tokens):
         return None
     text = " ".join(value.strip() for _, value in tokens).lower()
-    return Words(re.sub(r"\s+", " ", text).strip(" .,;:!?()\"'"))
+    text = re.sub(r"\s+", " ", text).strip(" .,;:!?()\"'")
+    if text in _SPELLED_NUMBERS:
+        value = _SPELLED_NUMBERS.index(text)
+        return Formula(("number", Fraction(value)), "", str(value))
+    return Words(text)
 
 
+_SPELLED_NUMBERS = [
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
+]
 _IN_WORDS = {("symbol", "-"), ("symbol", "'"), ("symbol", "."), ("symbol", "!"), ("symbol", "?")}
 
 
@@ -300,6 +358,8 @@ def _split(tokens: list[Token], separates) -> list[list[Token]]:
         depth += _nesting(token)
         if depth == 0 and separates(token):
             parts.append([])
+            if len(parts) > MAX_PARTS:
+                raise NotUnderstoodError("too many parts")
         else:
             parts[-1].append(token)
     return parts
@@ -468,22 +528,18 @@ def _based(tokens: list[Token]) -> Based | None:
     """Read digits with an index: 1101_2, 2B_{16}, -12.3_5."""
     position = next((index for index, token in enumerate(tokens) if token == ("symbol", "_")), 0)
     sign = "-" if tokens[0] == ("symbol", "-") else ""
-    before = tokens[len(sign) : position]
+    before = [token for token in tokens[len(sign) : position] if token not in (("symbol", "{"), ("symbol", "}"))]
     if not before or not any(kind == "number" or kind == "text" for kind, _ in before):
         return None
     if any(kind not in ("number", "letter", "word", "text") for kind, _ in before):
         return None
     digits = re.sub(r"[\s,]", "", "".join(value for _, value in before))
     index = [token for token in tokens[position + 1 :] if token not in (("symbol", "{"), ("symbol", "}"))]
-    base = _SPELLED_BASES.get(index[0][1].lower().strip(), index[0][1]) if len(index) == 1 else ""
+    base = index[0][1].lower().strip() if len(index) == 1 else ""
+    base = str(_SPELLED_NUMBERS.index(base)) if base in _SPELLED_NUMBERS else base
     if not base.isdigit() or not 2 <= int(base[:3]) <= 36 or not _DIGITS_OF_A_BASE.fullmatch(digits):
         raise NotUnderstoodError("digits or an index of no base")
     return Based(sign + digits.upper(), int(base))
-
-
-_SPELLED_BASES = dict(
-    zip(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], "2345678910", strict=False)
-) | {"ten": "10"}
 
 
 def _formula(tokens: list[Token]) -> Formula | Opaque:

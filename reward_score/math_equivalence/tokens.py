@@ -99,7 +99,7 @@ _TOKEN = re.compile(
     r"""(?P<space>(?:\s|~|\\[,;:!> \t\n]|\\(?=\s|$))+)
     |(?P<number>
         [0-9]{1,3}(?:(?:,(?:\\!)+\s*|\{,\}(?:\\!)*|,|\\[ ,]|[ ])[0-9]{3})+(?![0-9])(?:\.[0-9]+)?
-        |(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4}(?![0-9a-zA-Z]))?)
+        |(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3}(?![0-9a-zA-Z]))?)
     |(?P<command>\\[a-zA-Z]+\*?)
     |(?P<escaped>\\.)
     |(?P<word>[a-zA-Z]+)
@@ -108,8 +108,8 @@ _TOKEN = re.compile(
 )
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _SPACES = re.compile(r"\s*")
-# \text{B}, \text{13}, \text{(B)}: what is inside is the answer itself
-_TEXT_OF_MATH = re.compile(r"\(?[A-Za-z]\)?|[-+]?[0-9][0-9,.]*(?:/[0-9]+)?")
+# \text{B}, \text{13}, \text{(B)}, \text{A, C}: what is inside is the answer itself
+_TEXT_OF_MATH = re.compile(r"\(?[A-Za-z]\)?|[A-Za-z](?:\s*,\s*[A-Za-z])+|[-+]?[0-9][0-9,.]*(?:/[0-9]+)?")
 _ESCAPED = {
     **{"\\": ("command", "\\"), "$": ("command", "$")},
     **{

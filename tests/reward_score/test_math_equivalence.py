@@ -82,6 +82,9 @@ SAME = [
     (r"x=\pm 3", "-3,3"),
     (r"1\pm\sqrt2", r"1+\sqrt{2},1-\sqrt{2}"),
     ("2, 1, 2", "1, 2"),
+    (r"{A,D,F}", r"\text{A, D, F}"),
+    ("-2{or}-12", r"-2 \text{ or } -12"),
+    ("6,8{,}10", r"6, 8\text{, and }10"),
     ("p=5,q=2;p=7,q=2", "p = 7, q = 2; p = 5, q = 2"),
     # tuples, intervals, sets
     (r"\big( 4 , 4 \big)", "(4,4)"),
@@ -122,6 +125,8 @@ SAME = [
     (r"\mathrm{gray}", r"\text{gray}"),
     ("(B)", r"\text{B}"),
     (r"\textbf{(B)}", "B"),
+    (r"\mbox{four}", "4"),
+    (r"11_{\text{two}}", "11_2"),
     ("June 20", r"\text{June 20}"),
     # spelling accidents
     (r"\\frac{1}{2}", r"\frac12"),
@@ -352,4 +357,6 @@ def test_what_is_not_understood_is_refused(formula):
 def test_nesting_is_bounded():
     with pytest.raises(NotUnderstoodError):
         parse(tokenize("(" * (MAX_DEPTH + 1) + "1" + ")" * (MAX_DEPTH + 1)))
-    assert equivalent("(" * 20 + "1" + ")" * 20, "1")
+    assert equivalent("(" * 5000 + "1" + ")" * 5000, "1")
+    assert equivalent("{" * 5000 + "1" + "}" * 5000, "1")
+    assert not equivalent("(" * 5000 + "1" + ")" * 5000 + "+1", "1")
