@@ -10,6 +10,8 @@ def score(solution_str: str, ground_truth: str) -> dict[str, float]:
 
     Returns:
         ``score`` (the reward) and ``acc``, both 1.0 if the stripped response equals the ground truth, else 0.0.
+        ``format``: 1.0 if the stripped response is decimal digits alone, else 0.0.
     """
-    correct = float(solution_str.strip() == ground_truth)
-    return {"score": correct, "acc": correct}
+    answer = solution_str.strip()
+    correct = float(answer == ground_truth)
+    return {"score": correct, "acc": correct, "format": float(answer.isascii() and answer.isdigit())}

@@ -16,11 +16,13 @@ UNITS = ("characters", "words", "tokens")
 _LOADING = threading.Lock()
 
 
-def target_length(response: str, *, target: int = 50, unit: str = "characters", tokenizer: str | None = None) -> float:
-    """Punish each unit by which the response misses a length: reward = -\\|target - length\\|.
+def length_distance(
+    response: str, *, target: int = 50, unit: str = "characters", tokenizer: str | None = None
+) -> float:
+    """Count the units by which the response misses a length: \\|target - length\\|. A cost: give it a negative weight.
 
-    Source: ``reward_len`` of TRL's quick start and the tutorials built on it, with a target of 50 characters
-    (``reward_score.tutorial.reward_len`` as printed).
+    Source: ``reward_len`` of TRL's quick start and the tutorials built on it is its negative, with a target of 50
+    characters (``reward_score.tutorial.reward_len`` as printed).
 
     Args:
         response: the decoded response, special tokens removed.
@@ -29,13 +31,13 @@ def target_length(response: str, *, target: int = 50, unit: str = "characters", 
         tokenizer: needed for tokens, and only for them.
 
     Returns:
-        0.0 at the target, below it otherwise, without a lower bound.
+        0.0 at the target, above it otherwise, without an upper bound.
 
     Raises:
         ValueError: if an option is not allowed.
     """
     _check_whole("target", target, minimum=0)
-    return float(-abs(target - len(pieces(response, unit, tokenizer))))
+    return float(abs(target - len(pieces(response, unit, tokenizer))))
 
 
 def cosine_length(

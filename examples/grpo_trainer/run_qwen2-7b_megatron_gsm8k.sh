@@ -24,6 +24,7 @@ MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-512}      # the longest GSM8K prompt has 
 MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-1024} # answers average 150 to 210 tokens
 ACTOR_LR=${ACTOR_LR:-1e-6}
 KL_LOSS_COEF=${KL_LOSS_COEF:-0.001} # low_var_kl (k3) against the initial policy, in the loss
+REWARDS=${REWARDS:-correctness:1.0} # 1 for the right number, else 0
 TOTAL_EPOCHS=${TOTAL_EPOCHS:-15}
 
 # Memory: 7.6 B parameters at TP2 x PP2 x DP2 take 14.2 GiB of bf16 weights and fp32 gradients a GPU, and 21.3 GiB of
@@ -82,7 +83,8 @@ REF=(
     "actor_rollout_ref.ref.megatron.param_offload=True"
 )
 REWARD=(
-    "reward.custom_reward_function.path=pkg://reward_score" # gsm8k: 1 for the right number, else 0
+    "reward.custom_reward_function.path=pkg://reward_score"
+    "++reward.custom_reward_function.reward_kwargs.rewards='${REWARDS}'"
 )
 TRAINER=(
     "trainer.nnodes=${NNODES}"

@@ -26,7 +26,7 @@ ACTOR_LR=${ACTOR_LR:-1e-5}        # ten times a 7B model's
 KL_LOSS_COEF=${KL_LOSS_COEF:-0.0} # above 0: keep close to the initial policy, at the cost of a reference model
 LORA_RANK=${LORA_RANK:-0}         # above 0: train an adapter of this rank instead of all weights
 LORA_ALPHA=${LORA_ALPHA:-32}
-FORMAT_WEIGHT=${FORMAT_WEIGHT:-0.2} # reward for ending in "#### <number>", beside 1 for the right number
+REWARDS=${REWARDS:-correctness:1.0,format:0.2} # 1 for the right number, 0.2 for ending in "#### <number>"
 
 TRAIN_STEPS=${TRAIN_STEPS:-5}
 TEST_FREQ=${TEST_FREQ:-5}
@@ -83,7 +83,7 @@ REF=(
 )
 REWARD=(
     "reward.custom_reward_function.path=pkg://reward_score"
-    "++reward.custom_reward_function.reward_kwargs.format_weight=${FORMAT_WEIGHT}"
+    "++reward.custom_reward_function.reward_kwargs.rewards='${REWARDS}'"
 )
 TRAINER=(
     "trainer.nnodes=1"

@@ -22,9 +22,10 @@ MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-16}     # "<start>99+99=<end><start>" is 
 MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-8}  # a sum and the end token are at most 4
 PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-8192}   # tokens a micro batch: all 256 samples fit into one
 
-ACTOR_LR=${ACTOR_LR:-1e-4}        # a tiny model stands a hundred times the 1e-6 of a 7B one
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.0} # above 0: keep close to the initial policy, at the cost of a reference model
-LORA_RANK=${LORA_RANK:-0}         # above 0: train an adapter of this rank instead of all weights
+ACTOR_LR=${ACTOR_LR:-1e-4}          # a tiny model stands a hundred times the 1e-6 of a 7B one
+KL_LOSS_COEF=${KL_LOSS_COEF:-0.0}   # above 0: keep close to the initial policy, at the cost of a reference model
+REWARDS=${REWARDS:-correctness:1.0} # 1 for the exact sum, else 0
+LORA_RANK=${LORA_RANK:-0}           # above 0: train an adapter of this rank instead of all weights
 LORA_ALPHA=${LORA_ALPHA:-16}
 
 TRAIN_STEPS=${TRAIN_STEPS:-20}
@@ -77,7 +78,8 @@ REF=(
     "actor_rollout_ref.ref.fsdp_config.use_torch_compile=False"
 )
 REWARD=(
-    "reward.custom_reward_function.path=pkg://reward_score" # arithmetic: 1 for the exact sum, else 0
+    "reward.custom_reward_function.path=pkg://reward_score"
+    "++reward.custom_reward_function.reward_kwargs.rewards='${REWARDS}'"
 )
 TRAINER=(
     "trainer.nnodes=1"

@@ -5,13 +5,12 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.preflight.problem import Problem
-
-REWARD_PACKAGE = "pkg://reward_score"
+from grpo_launchpad.preflight.reward import check_composition, check_rows
 
 
 def check_data(config: DictConfig) -> list[Problem]:
-    """Check that the parquet files exist, can be read, have verl's columns, a scorer, and enough rows for a batch."""
-    problems = []
+    """Check that the parquet files exist, can be read, have verl's columns, right answers, and rows for a batch."""
+    problems = check_composition(config)
     train_rows = 0
     for key in ("train_files", "val_files"):
         files = OmegaConf.select(config.data, key)
@@ -28,7 +27,7 @@ def check_data(config: DictConfig) -> list[Problem]:
                 f"set TRAIN_BATCH_SIZE to at most {train_rows}, or prepare more data",
             )
         )
-    return problems
+    return list(dict.fromkeys(problems))  # a wrong option is one problem, however many files there are
 
 
 def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[Problem]]:
@@ -67,18 +66,4 @@ def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[P
         problems.append(
             Problem(where, f"{path}: column reward_model has no ground_truth", "prepare the data with data_prep/")
         )
-    return table.num_rows, problems + _check_scorers(where, path, table, config)
-
-
-def _check_scorers(where: str, path: Path, table, config: DictConfig) -> list[Problem]:
-    """Check that this project's reward knows every data source, if this project's reward is what the run uses."""
-    if OmegaConf.select(config, "reward.custom_reward_function.path") != REWARD_PACKAGE:
-        return []
-    from reward_score import UnknownDataSourceError, check_data_sources
-
-    try:
-        check_data_sources(table.column("data_source").unique().to_pylist())
-    except UnknownDataSourceError as error:
-        fix = "give the rows a known data_source, add a scorer to reward_score/, or set reward.custom_reward_function"
-        return [Problem(where, f"{path}: {error}", fix)]
-    return []
+    return table.num_rows, problems or check_rows(where, path, table, config)

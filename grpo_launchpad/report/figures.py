@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from .run_folder import Run
-from .summary import PROBS_DIFF, PROBS_DIFF_LIMIT, accuracies
+from .summary import PROBS_DIFF, PROBS_DIFF_LIMIT, accuracies, components
 
 # Colour in the file -> CSS variable in the page, so that one drawing serves both schemes.
 INK, MUTED, GRID, CARD = "#1f2430", "#667080", "#e2e5ea", "#ffffff"
@@ -167,6 +167,7 @@ def panels(run: Run) -> list[Panel]:
             f"Healthy: below the line at {PROBS_DIFF_LIMIT}. Above it, the two engines no longer agree on the policy.",
             limit=PROBS_DIFF_LIMIT,
         ),
+        _components(run),
         _step_time(run),
     ]
 
@@ -207,6 +208,32 @@ def _lines(
         _legend(axes)
 
     return Panel(title, _svg(title, (3.6, 2.0), draw), healthy)
+
+
+def _components(run: Run) -> Panel:
+    title = "Reward by component"
+    healthy = (
+        "Means over the held-out answers, before weights. Healthy: correctness rises."
+        " Another component rising alone is being gamed."
+    )
+    measured = components(run)
+    if not measured:
+        return Panel(title, None, healthy)
+
+    colours = (BLUE, ORANGE, GREEN, PURPLE, TEAL, RED, YELLOW, GREY)
+    lines = list(zip(measured.items(), colours, strict=False))
+    # Characters beside a share of right answers need an axis of their own.
+    small = [line for line in lines if all(abs(value) <= 2 for value in line[0][1].values())]
+    groups = [group for group in (small, [line for line in lines if line not in small]) if group]
+
+    def draw(figure: Figure) -> None:
+        for axes, group in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups, strict=True):
+            for (name, values), colour in group:
+                _plot(axes, list(values), list(values.values()), colour, _label(name))
+            _mark_resumes(axes, run)
+            _legend(axes, columns=8 // len(groups))
+
+    return Panel(title, _svg(title, (8.4, 2.2), draw), healthy, wide=True)
 
 
 def _step_time(run: Run) -> Panel:
@@ -267,8 +294,7 @@ def _plot_accuracies(axes: Axes, measured: dict[int, dict[str, float]]) -> None:
     if len(names) > 1:
         for name, colour in zip(names[:DATA_SOURCES_DRAWN], (TEAL, PURPLE, GREEN, YELLOW, RED, GREY), strict=False):
             here = [step for step in steps if name in measured[step]]
-            label = "".join(letter for letter in name if letter.isprintable())[:LONGEST_LABEL]
-            axes.plot(here, [measured[step][name] for step in here], color=colour, linewidth=1, label=label)
+            axes.plot(here, [measured[step][name] for step in here], color=colour, linewidth=1, label=_label(name))
     label = "held-out accuracy" if len(names) == 1 else f"held-out accuracy, mean of {len(names)} data sets"
     marker = "o" if len(steps) <= DOTS_UP_TO else None
     axes.plot(steps, mean, color=BLUE, linewidth=2.2, marker=marker, markersize=4, label=label)
@@ -285,6 +311,10 @@ def _plot_accuracies(axes: Axes, measured: dict[int, dict[str, float]]) -> None:
             color=BLUE,
             fontweight="bold",
         )
+
+
+def _label(name: str) -> str:
+    return "".join(letter for letter in name if letter.isprintable())[:LONGEST_LABEL]
 
 
 def _mark_resumes(axes: Axes, run: Run) -> None:

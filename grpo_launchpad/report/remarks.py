@@ -1,14 +1,17 @@
 """Remarks on a run that a reader would otherwise have to find in the numbers, each with its evidence."""
 
 import math
+import re
 from dataclasses import dataclass
 
 from .run_folder import Run
 from .samples import Group
-from .summary import PROBS_DIFF, PROBS_DIFF_LIMIT, accuracies
+from .summary import PROBS_DIFF, PROBS_DIFF_LIMIT, SCORER_ERROR, TRAINING, accuracies, extra_values
 
 CLIP_RATIO_LIMIT = 0.5
 ENTROPY_COLLAPSE = 0.1  # fraction of the first entropy
+FAILURES_SHOWN = 3  # kinds of failure of an attempt
+_FAILURE = re.compile(rb"scorer_error: (.{1,600}?); it counts as 0")  # as reward_score logs it
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ def remarks(run: Run, summary: dict, groups: list[Group]) -> list[Remark]:
         *_not_a_number(run),
         *_accuracy(run, summary),
         *_reward_spread(run, groups),
+        *_scorer_errors(run),
         *_clipping(run),
         *_agreement(run),
         *_entropy(run),
@@ -92,6 +96,26 @@ def _reward_spread(run: Run, groups: list[Group]):
             f"{equal} of {len(groups)} groups of the last step have equal scores and teach nothing:"
             " the prompts are too easy or too hard for this model by now",
         )
+
+
+def _scorer_errors(run: Run):
+    measured = extra_values(run)
+    for name, answers in ((SCORER_ERROR, "held-out answers"), (SCORER_ERROR + TRAINING, "training answers")):
+        shares = {step: share for step, share in measured.get(name, {}).items() if share > 0}
+        if shares:
+            yield Remark(
+                "warn",
+                f"the reward could not score up to {max(shares.values()):.1%} of the {answers}"
+                f" ({_steps(list(shares))}); what failed counted as 0",
+            )
+    for attempt in run.attempts:
+        log = run.folder / f"log.{attempt.number}.txt"
+        if log.is_file():
+            with log.open("rb") as lines:
+                failures = dict.fromkeys(found[1] for found in map(_FAILURE.search, lines) if found)
+            for failure in list(failures)[:FAILURES_SHOWN]:
+                text = failure.decode("utf-8", errors="replace")
+                yield Remark("warn", f"the reward failed in attempt {attempt.number}: {text}")
 
 
 def _clipping(run: Run):

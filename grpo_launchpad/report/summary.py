@@ -11,6 +11,10 @@ PROBS_DIFF = "training/rollout_probs_diff_mean"
 PROBS_DIFF_LIMIT = 0.01  # above this, rollout and trainer no longer compute the same policy
 INTERRUPTED_EXIT_CODES = {130, 137, 143}  # SIGINT, SIGKILL, SIGTERM
 _ACCURACY = re.compile(r"val-core/(?P<data_source>.+)/acc/mean@\d+")
+_EXTRA = re.compile(r"val-aux/(?P<data_source>.+)/(?P<name>[^/]+)/mean@\d+|(?:reward|gdpo)/(?P<trained>[^/]+)/mean")
+SCORER_ERROR = "scorer_error"
+TRAINING = " (training)"
+_NO_COMPONENTS = {"reward", "score", "acc", "acc_success_only", "num_turns", SCORER_ERROR}
 
 
 def summarize(run: Run) -> dict:
@@ -58,6 +62,29 @@ def accuracies(run: Run) -> dict[int, dict[str, float]]:
             if match and math.isfinite(value):
                 found.setdefault(step, {})[match["data_source"]] = value
     return found
+
+
+def extra_values(run: Run) -> dict[str, dict[int, float]]:
+    """What the reward returned beside its score, by name and step, averaged over the answers, then over the data sets.
+
+    Values of training steps have "(training)" behind their name. They come from ``grpo_launchpad.reward_metrics``, or
+    with GDPO from verl's legacy trainer.
+    """
+    found: dict[str, dict[int, list[float]]] = {}
+    for step, values in run.metrics.items():
+        for metric, value in values.items():
+            match = _EXTRA.fullmatch(metric)
+            if match and math.isfinite(value):
+                name = match["name"] or match["trained"] + TRAINING
+                found.setdefault(name, {}).setdefault(step, []).append(value)
+    return {name: {step: fmean(means) for step, means in by_step.items()} for name, by_step in found.items()}
+
+
+def components(run: Run) -> dict[str, dict[int, float]]:
+    """The reward's components, by name and step: ``extra_values`` without the score and the verdict."""
+    return {
+        name: values for name, values in extra_values(run).items() if name.removesuffix(TRAINING) not in _NO_COMPONENTS
+    }
 
 
 def accuracy_ends(run: Run) -> tuple[dict[str, float], dict[str, float]]:

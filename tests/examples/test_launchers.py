@@ -154,6 +154,14 @@ def test_arguments_may_hold_spaces_quotes_and_commas(sandbox):
     assert compose(arguments).trainer.experiment_name == 'a "name", with $HOME and spaces'
 
 
+@pytest.mark.parametrize(
+    "rewards", ['correctness:1.0,length(target=200,unit="words"):-0.01,mark', "/a folder/rewards.yaml", "correctness"]
+)
+def test_a_composition_of_rewards_reaches_verl_as_it_was_written(sandbox, rewards):
+    arguments = sandbox.print_command("run_smollm2-135m_cpu_gsm8k", REWARDS=rewards).printed_arguments()
+    assert compose(arguments).reward.custom_reward_function.reward_kwargs.rewards == rewards
+
+
 def test_new_run_gets_a_folder_of_its_own(launcher, sandbox):
     arguments = sandbox.print_command(launcher.stem, NEW_RUN="1").printed_arguments()
     folder = compose(arguments).trainer.default_local_dir

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_score.length import cosine_length, overlong, pieces, target_length
+from reward_score.length import cosine_length, length_distance, overlong, pieces
 
 
 @pytest.fixture(scope="module")
@@ -28,23 +28,23 @@ def tokenizer(tmp_path_factory) -> str:
     return str(folder)
 
 
-class TestTargetLength:
-    @pytest.mark.parametrize(("length", "reward"), [(0, -50.0), (49, -1.0), (50, 0.0), (51, -1.0), (1050, -1000.0)])
-    def test_the_target_is_50_characters(self, length, reward):
-        assert target_length("x" * length) == reward
+class TestLengthDistance:
+    @pytest.mark.parametrize(("length", "distance"), [(0, 50.0), (49, 1.0), (50, 0.0), (51, 1.0), (1050, 1000.0)])
+    def test_the_target_is_50_characters(self, length, distance):
+        assert length_distance("x" * length) == distance
 
     def test_another_target_in_another_unit(self):
-        assert target_length("two and two make four", target=3, unit="words") == -2.0
-        assert target_length("two and two make four", target=0) == -21.0
+        assert length_distance("two and two make four", target=3, unit="words") == 2.0
+        assert length_distance("two and two make four", target=0) == 21.0
 
     @given(st.text(), st.integers(0, 1000))
-    def test_best_at_the_target(self, response, target):
-        assert target_length(response, target=target) <= 0.0 == target_length(response, target=len(response))
+    def test_zero_at_the_target_alone(self, response, target):
+        assert length_distance(response, target=target) >= 0.0 == length_distance(response, target=len(response))
 
     @pytest.mark.parametrize("target", [-1, 50.0, "50", True, None])
     def test_a_target_that_is_no_length_is_refused(self, target):
         with pytest.raises(ValueError, match="target=.*: write a whole number, 0 or more"):
-            target_length("x", target=target)
+            length_distance("x", target=target)
 
 
 class TestCosineLength:
@@ -143,7 +143,7 @@ class TestPieces:
 
     def test_tokens_are_counted_without_special_tokens_and_without_truncation(self, tokenizer):
         assert pieces("two and two: four", "tokens", tokenizer) == [2, 0, 2, 0, 3]
-        assert target_length("two and two: four", target=4, unit="tokens", tokenizer=tokenizer) == -1.0
+        assert length_distance("two and two: four", target=4, unit="tokens", tokenizer=tokenizer) == 1.0
 
     def test_threads_count_alike(self, tokenizer):
         texts = ["two four " * length for length in range(200)]
@@ -160,21 +160,21 @@ class TestPieces:
 
     @pytest.mark.parametrize("text", ["\ud800", "two \udfff", "\0", ""])
     def test_no_text_is_too_odd_for_a_tokenizer(self, tokenizer, text):
-        assert target_length(text, unit="tokens", tokenizer=tokenizer) <= 0.0
+        assert length_distance(text, unit="tokens", tokenizer=tokenizer) >= 0.0
 
     @pytest.mark.parametrize("unit", ["lines", "", None, ["words"]])
     def test_an_unknown_unit_is_refused(self, unit):
         with pytest.raises(ValueError, match="unit=.*'characters', 'words', 'tokens'"):
-            target_length("x", unit=unit)
+            length_distance("x", unit=unit)
 
     def test_tokens_need_a_tokenizer_and_nothing_else_takes_one(self, tmp_path):
         with pytest.raises(ValueError, match="tokenizer=None: unit='tokens' needs"):
-            target_length("x", unit="tokens")
+            length_distance("x", unit="tokens")
         with pytest.raises(ValueError, match="only unit='tokens' takes one, but unit='words'"):
-            target_length("x", unit="words", tokenizer="gpt2")
+            length_distance("x", unit="words", tokenizer="gpt2")
         (tmp_path / "tokenizer.json").write_text("{")
         with pytest.raises(ValueError, match="tokenizer=.*can be loaded"):
-            target_length("x", unit="tokens", tokenizer=str(tmp_path))
+            length_distance("x", unit="tokens", tokenizer=str(tmp_path))
 
 
 @pytest.mark.parametrize("response", ["a" * 10**6, "a " * 10**5, "\0" * 10**6, "\ud800" * 10**5, "é" * 10**5])

@@ -44,9 +44,25 @@ def test_panels_say_what_was_not_measured(run_folder):
     assert drawn == {"Entropy", "Rollout against trainer", "Step time by part"}
 
 
+def test_components_of_the_reward_are_drawn_by_name(run_folder):
+    names = ("correctness", "format", "length<b>")
+    run_folder.metrics({step: {f"val-aux/a/b/{n}/mean@1": step / 10 for n in names} for step in (0, 5)})
+    svg = next(panel.svg for panel in panels(read_run(run_folder.path)) if panel.title == "Reward by component")
+    assert set(names) <= set(texts(svg))
+
+
+@pytest.mark.parametrize(("length", "axes"), [(0.5, 1), (-2500.0, 2)])
+def test_components_of_another_size_get_axes_of_their_own(run_folder, length, axes):
+    values = {"correctness": 0.5, "length": length}
+    run_folder.metrics({step: {f"val-aux/a/{name}/mean@4": value for name, value in values.items()} for step in (0, 5)})
+    svg = next(panel.svg for panel in panels(read_run(run_folder.path)) if panel.title == "Reward by component")
+    assert set(values) <= set(texts(svg))
+    assert texts(svg).count("5") == axes  # the last step, below each
+
+
 def test_step_time_shows_only_parts_that_took_time(run_folder):
     run_folder.metrics({1: training(timing_s__testing=1.0, timing_s__ref=0.0)})
-    svg = next(panel.svg for panel in panels(read_run(run_folder.path)) if panel.wide)
+    svg = next(panel.svg for panel in panels(read_run(run_folder.path)) if panel.title == "Step time by part")
     assert {"generate", "other", "testing"} <= set(texts(svg))
     assert "reference" not in texts(svg)
 

@@ -40,6 +40,35 @@ def test_remark_with_its_evidence(run_folder, records, text):
     assert text in "\n".join(remarks_on(run_folder))
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.0, False), (0.03125, True)])
+def test_answers_that_the_reward_could_not_score(run_folder, share, said):
+    run_folder.metrics({step: {"val-aux/arithmetic/scorer_error/mean@1": share * step} for step in (0, 1, 2)})
+    text = "the reward could not score up to 6.2% of the held-out answers (steps 1, 2)"
+    assert (text in "\n".join(remarks_on(run_folder))) is said
+
+
+def test_failures_of_the_reward_are_found_in_the_log(run_folder):
+    failure = (
+        "(RewardLoopWorker pid=7) scorer_error: component 'length' failed for data_source 'a' with ValueError: 'no'"
+    )
+    lines = [f"{failure}{number}; it counts as 0, and this kind is not logged again" for number in (1, 1, 2, 3, 4)]
+    run_folder.log([(START, "scorer_error: cut"), *((START + 1, line) for line in lines)])
+    found = [text for text in remarks_on(run_folder) if text.startswith("the reward failed in attempt 1: ")]
+    assert len(found) == 3
+    assert found[0].endswith("component 'length' failed for data_source 'a' with ValueError: 'no'1")
+
+
+def test_the_log_line_is_the_one_that_the_reward_writes(run_folder, caplog, monkeypatch):
+    from reward_score import composition, compute_score
+
+    monkeypatch.setattr(composition, "_logged", {})
+    compute_score("openai/gsm8k", "#### 18", None)
+    (record,) = caplog.records
+    run_folder.log([(START, record.getMessage())])
+    (text,) = [text for text in remarks_on(run_folder) if "the reward failed" in text]
+    assert "openai/gsm8k" in text
+
+
 def test_resumes_and_lost_steps(run_folder):
     run_folder.metrics({step: training() for step in range(1, 6)}, attempt=1)
     run_folder.metrics({3: training()}, attempt=2)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from grpo_launchpad.report.run_folder import read_run
-from grpo_launchpad.report.summary import summarize
+from grpo_launchpad.report.summary import components, extra_values, summarize
 
 from .conftest import START, training, validation
 
@@ -150,3 +150,26 @@ def test_nan_never_reaches_the_summary(run_folder):
     summary = summary_of(run_folder)
     json.dumps(summary, allow_nan=False)
     assert (summary["reward_first"], summary["reward_last"], summary["steps"]) == (0.7, 0.7, 3)
+
+
+def extra(name, value, data_source="arithmetic"):
+    return {f"val-aux/{data_source}/{name}/mean@1": value}
+
+
+def test_components_are_what_the_reward_returned_beside_score_and_verdict(run_folder):
+    first = validation(0.2) | extra("format", 0.5) | extra("length", -3.0) | extra("scorer_error", 0.25)
+    first |= extra("score", 0.2) | extra("acc_success_only", 0.2) | {"val-aux/num_turns/mean": 2.0}
+    run_folder.metrics({0: first, 5: training() | extra("format", 0.75) | extra("format", None, "openai/gsm8k")})
+    run = read_run(run_folder.path)
+    assert components(run) == {"format": {0: 0.5, 5: 0.75}, "length": {0: -3.0}}
+    assert extra_values(run)["scorer_error"] == {0: 0.25}
+
+
+def test_components_are_averaged_over_data_sources(run_folder):
+    run_folder.metrics({0: extra("format", 0.5, "openai/gsm8k") | extra("format", 1.0, "a/b/c")})
+    assert components(read_run(run_folder.path)) == {"format": {0: 0.75}}
+
+
+def test_components_of_training_steps_are_kept_apart(run_folder):
+    run_folder.metrics({1: training(**{"gdpo/format/mean": 0.5, "gdpo/format/std": 0.1}) | extra("format", 1.0)})
+    assert components(read_run(run_folder.path)) == {"format (training)": {1: 0.5}, "format": {1: 1.0}}

@@ -1,0 +1,184 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from reward_score import SCORERS, UnknownDataSourceError, composition, self_test
+from reward_score.data_sources import TASKS, scorer_of
+from reward_score.self_test import UNTESTABLE, WRITERS, Row, as_response
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "data_prep" / "samples" / "gsm8k" / "train.jsonl"
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def run(rows, *arguments, **more):
+    return self_test.self_test(rows, *arguments, **more)
+
+
+def arithmetic(*golds):
+    return [Row(number, "arithmetic", gold) for number, gold in enumerate(golds, start=1)]
+
+
+def test_every_task_can_be_written_or_says_why_not():
+    assert set(WRITERS) | set(UNTESTABLE) == set(TASKS)
+    assert not set(WRITERS) & set(UNTESTABLE)
+
+
+@pytest.mark.parametrize("task", sorted(WRITERS))
+def test_the_tasks_example_is_right_as_a_response(task):
+    source = next(source for source, name in SCORERS.items() if name == task)
+    example = TASKS[task].example
+    result = scorer_of(source)(as_response(source, example), example)
+    assert (result["acc"], result["format"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("data_source", "truth", "response"),
+    [
+        ("openai/gsm8k", 18, "#### 18"),
+        ("arithmetic", "42", "42"),
+        ("lighteval/MATH", r"\frac{1}{2}", r"\boxed{\frac{1}{2}}"),
+        ("lighteval/MATH", "[-9,9]", r"\boxed{[-9,9]}"),
+        ("hiyouga/geometry3k", {"answer": "B", "choices": ["1", "2"]}, r"\boxed{B}"),
+        ("multiple_choice", '{"answer": "B", "choices": ["Rome", "Paris"]}', "<answer>\nB\n</answer>"),
+        ("searchR1_nq", {"target": ["Paris", "City of Paris"]}, "<answer>\nParis\n</answer>"),
+        ("searchR1_nq", '["Paris"]', "<answer>\nParis\n</answer>"),
+        ("kk_logic", "(1) Zoey is a knave", "<answer>\n(1) Zoey is a knave\n</answer>"),
+    ],
+)
+def test_a_gold_as_a_response(data_source, truth, response):
+    assert as_response(data_source, truth).endswith(response)
+
+
+def test_arrays_are_truths_as_well():
+    numpy = pytest.importorskip("numpy")
+    truth = {"target": numpy.int64(98), "numbers": numpy.array([44, 19, 35])}
+    assert scorer_of("countdown")(as_response("countdown", truth), truth)["acc"] == 1.0
+    assert as_response("searchR1_nq", {"target": numpy.array(["Paris"], dtype=object)}).count("Paris") == 1
+
+
+def test_a_countdown_without_solution_is_refused():
+    with pytest.raises(ValueError, match="do not make the target"):
+        as_response("countdown", {"target": 1000, "numbers": [1, 2]})
+
+
+class TestRealData:
+    def test_gsm8k_sample_passes(self):
+        golds = [json.loads(line)["answer"].split("####")[1].strip() for line in SAMPLE.open(encoding="utf-8")]
+        rows = [Row(number, "openai/gsm8k", gold) for number, gold in enumerate(golds)]
+        result = run(rows, "correctness:1.0,format:0.2", {"method": "strict"})
+        assert (result.tested, result.failures, result.skipped) == (len(golds), [], {})
+
+    @pytest.mark.skipif(not SHARED.exists(), reason=f"no data at {SHARED}")
+    def test_knights_and_knaves_pass(self):
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(SHARED / "kk_logic" / "3ppl_train.parquet").to_pylist()
+        rows = [Row(at, row["data_source"], row["reward_model"]["ground_truth"]) for at, row in enumerate(table)]
+        assert (run(rows).tested, run(rows).failures) == (900, [])
+
+    @pytest.mark.skipif(not SHARED.exists(), reason=f"no data at {SHARED}")
+    def test_math_passes_but_for_the_rows_whose_gold_is_broken(self):
+        lines = (SHARED / "math" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+        golds = [json.loads(line)["answer"] for line in lines]
+        started = time.perf_counter()
+        result = run([Row(at, "lighteval/MATH", gold) for at, gold in enumerate(golds)])
+        assert time.perf_counter() - started < 60  # 1.5 s where nothing else runs
+        assert result.tested == 7500
+        empty = [at for at, gold in enumerate(golds) if not gold.strip()]
+        assert {failure.number for failure in result.failures} <= {*empty, 6811}  # 2007+\frac{\}{p}i2
+        assert {failure.number for failure in result.failures} >= set(empty)
+
+
+class TestFailure:
+    @pytest.fixture
+    def scorer(self, monkeypatch):
+        def replace(function):
+            monkeypatch.setattr(composition, "scorer_of", lambda data_source: function)
+            monkeypatch.setattr(composition, "_logged", {})
+
+        return replace
+
+    def test_an_own_gold_that_is_wrong_is_named(self):
+        result = run([*arithmetic("1", "2"), Row(7, "openai/gsm8k", "many")])
+        assert result.tested == 3
+        (failure,) = result.failures
+        assert str(failure).startswith("row 7 (openai/gsm8k, gold 'many'): its own gold scores acc 0 as ")
+
+    @pytest.mark.parametrize("gold", [None, "", " ", {"a": 1}, ["18"], b""])
+    def test_a_gold_without_the_tasks_form_is_named(self, gold):
+        (failure,) = run([Row(1, "openai/gsm8k", gold), Row(2, "openai/gsm8k", "3")]).failures
+        assert failure.number == 1
+        assert "empty, or not of the form" in failure.reason
+
+    def test_a_scorer_that_takes_everything_fails_in_every_row(self, scorer):
+        scorer(lambda response, truth: {"score": 1.0, "acc": 1.0, "format": 1.0})
+        result = run(arithmetic("1", "2", "3"))
+        assert [failure.number for failure in result.failures] == [1, 2, 3]
+        assert all("the gold of another row scores acc 1 as well" in failure.reason for failure in result.failures)
+
+    def test_a_scorer_that_fails_is_found(self, scorer):
+        scorer(lambda response, truth: 1 / 0)
+        result = run(arithmetic("1", "2"))
+        assert {failure.reason for failure in result.failures} == {
+            "scoring its own gold failed; the log has the reason"
+        }
+
+    def test_a_component_that_fails_is_found(self, monkeypatch):
+        from reward_score import length
+
+        monkeypatch.setattr(length, "pieces", lambda text, unit, tokenizer: 1 / 0 if text else "")
+        assert len(run(arithmetic("1", "2"), "correctness:1,length:0.1").failures) == 2
+
+    def test_two_spellings_of_one_answer_are_no_failure(self):
+        assert run([Row(at, "openai/gsm8k", gold) for at, gold in enumerate(["18", "18.0", "$18", "7"])]).failures == []
+        assert run([Row(at, "math", gold) for at, gold in enumerate(["0.5", r"\frac{1}{2}", "7"])]).failures == []
+
+    def test_rows_with_the_same_gold_cannot_be_confused(self):
+        assert run(arithmetic("5", "5", "5")).failures == []
+        assert run(arithmetic("5")).tested == 1
+
+    def test_the_order_is_the_rows_and_the_result_is_always_the_same(self):
+        rows = [Row(at, "openai/gsm8k", "many" if at % 3 else str(at)) for at in range(60)]
+        rows += [Row(at, "arithmetic", "x y") for at in range(60, 70)]
+        first, second = run(rows), run(rows)
+        assert first.failures == second.failures
+        numbers = [failure.number for failure in first.failures]
+        assert numbers == sorted(numbers)
+        assert len(numbers) == 40
+
+    def test_a_gold_is_shown_without_control_characters_and_not_in_full(self):
+        (failure,) = run([Row(1, "openai/gsm8k", "\x1b[31m\ud800 數學" + "x" * 1000)]).failures
+        assert "\x1b" not in str(failure)
+        assert "\ud800" not in str(failure)
+        assert "數學" in str(failure)
+        assert len(str(failure)) < 300
+
+
+def test_tasks_that_cannot_be_tested_are_said():
+    rows = [Row(1, "mlabonne/smoltldr", None), Row(2, "code_tests", "{}"), Row(3, "arithmetic", "1")]
+    result = run(rows, None, {"execute": True})
+    assert result.tested == 1
+    assert result.failures == []
+    assert set(result.skipped) == {"mlabonne/smoltldr", "code_tests"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "rewards", "options", "error"),
+    [
+        ([Row(1, "wiki", "1")], None, {}, UnknownDataSourceError),
+        (arithmetic("1"), "corectness", {}, ValueError),
+        (arithmetic("1"), None, {"method": "strict"}, ValueError),
+    ],
+)
+def test_a_wrong_configuration_is_refused(rows, rewards, options, error):
+    with pytest.raises(error):
+        run(rows, rewards, options)
+
+
+def test_progress_is_told_once_a_row():
+    ticks = []
+    run(arithmetic("1", "2", "3"), tick=lambda: ticks.append(1))
+    assert len(ticks) == 3
