@@ -28,7 +28,7 @@ def add_components(trainer_module) -> None:
         )
         rows = [
             row.get("reward_extra_info")
-            for row, tag in zip(fields["extra_fields"].tolist(), batch.tags, strict=True)
+            for row, tag in zip(fields.pop("extra_fields").tolist(), batch.tags, strict=True)
             if isinstance(row, dict) and not tag.get("is_padding", False)
         ]
         metrics.update(component_means([row for row in rows if row]))

@@ -104,12 +104,17 @@ def test_a_run_leaves_the_documented_files(killed_and_resumed):
 
 def test_two_workers_with_a_reference_model(tmp_path, arithmetic_data):
     run = Run(tmp_path / "two workers", arithmetic_data, NGPUS_PER_NODE=2, KL_LOSS_COEF=0.001, TRAIN_STEPS=2)
-    run.train(SAVE_FREQ=2, TEST_FREQ=2)
+    run.train(SAVE_FREQ=2, TEST_FREQ=2, REWARDS="correctness:1.0,length(target=2):-0.01")
     metrics = run.metrics(1)
     assert run.summary()["world_size"] == 2
     assert metrics[1]["actor/kl_loss"] < 1e-3  # the policy still is the reference
     assert metrics[2]["actor/kl_loss"] > metrics[1]["actor/kl_loss"]
     assert all(metrics[step]["training/rollout_probs_diff_mean"] < TRUSTED_DIFFERENCE for step in (1, 2))
+    for step in (1, 2):
+        assert metrics[step]["reward/scorer_error/mean"] == 0.0
+        total = metrics[step]["reward/correctness/mean"] - 0.01 * metrics[step]["reward/length/mean"]
+        assert metrics[step]["critic/rewards/mean"] == pytest.approx(total, abs=1e-5)
+    assert "val-aux/arithmetic/length/mean@1" in metrics[2]
     shards = list((run.folder / "checkpoints" / "global_step_2" / "actor").glob("model_world_size_2_rank_*.pt"))
     assert len(shards) == 2
 
