@@ -213,8 +213,8 @@ def _lines(
 def _components(run: Run) -> Panel:
     title = "Reward by component"
     healthy = (
-        "Means over the held-out answers, before weights. Healthy: correctness rises."
-        " Another component rising alone is being gamed."
+        "Means before weights, over the held-out answers and, where marked, over the training answers."
+        " Healthy: correctness rises. Another component rising alone is being gamed."
     )
     measured = components(run)
     if not measured:

@@ -81,10 +81,14 @@ def extra_values(run: Run) -> dict[str, dict[int, float]]:
 
 
 def components(run: Run) -> dict[str, dict[int, float]]:
-    """The reward's components, by name and step: ``extra_values`` without the score and the verdict."""
-    return {
+    """The reward's components, by name and step: ``extra_values`` without the score and the verdict.
+
+    None if correctness is all there is; that is the accuracy.
+    """
+    found = {
         name: values for name, values in extra_values(run).items() if name.removesuffix(TRAINING) not in _NO_COMPONENTS
     }
+    return found if {name.removesuffix(TRAINING) for name in found} != {"correctness"} else {}
 
 
 def accuracy_ends(run: Run) -> tuple[dict[str, float], dict[str, float]]:
