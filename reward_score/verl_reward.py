@@ -3,7 +3,8 @@
 verl 0.9.1 passes each row's values and ``reward.custom_reward_function.reward_kwargs`` to ``compute_score``, takes
 ``score`` as the reward and keeps the other keys as ``reward_extra_info``. Its V1 trainer shows those in validation: as
 metrics ``val-aux/<data source>/<component>/mean@n`` (``acc`` as ``val-core/<data source>/acc/mean@n``) and in the dump
-of ``trainer.validation_data_dir``. In training steps it shows the score alone.
+of ``trainer.validation_data_dir``. In training steps it shows the score alone; ``grpo_launchpad.reward_metrics`` adds
+``reward/<component>/mean``.
 
 GDPO (arXiv 2601.05242) normalizes each component within the group before it sums them. In verl it takes the components
 of a composition by their names, before their weights, so the weights are given again::

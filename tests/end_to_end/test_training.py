@@ -128,3 +128,16 @@ def test_lora_trains_an_adapter_that_the_rollout_uses(tmp_path, arithmetic_data)
     assert metrics[3]["val-core/arithmetic/acc/mean@1"] != metrics[0]["val-core/arithmetic/acc/mean@1"]
     shard = run.folder / "checkpoints" / "global_step_3" / "actor" / "model_world_size_1_rank_0.pt"
     assert any("lora_A" in name for name in torch.load(shard, weights_only=False))
+
+
+def test_gdpo_takes_the_components_by_their_names(tmp_path, arithmetic_data):
+    run = Run(tmp_path / "gdpo", arithmetic_data, TRAIN_STEPS=1, TEST_FREQ=-1, SAVE_FREQ=-1)
+    run.train(
+        "algorithm.adv_estimator=gdpo",
+        "+algorithm.gdpo_reward_keys=[correctness,format]",
+        "+algorithm.gdpo_reward_weights=[1.0,0.1]",
+        "trainer.use_v1=False",
+        REWARDS="correctness:1.0,format:0.1",
+    )
+    metrics = run.metrics(1)[1]
+    assert 0.0 < metrics["gdpo/correctness/mean"] < metrics["gdpo/format/mean"] <= 1.0
