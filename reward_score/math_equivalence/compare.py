@@ -15,10 +15,11 @@ Policies:
 from fractions import Fraction
 
 from reward_score.math_equivalence import symbolic
-from reward_score.math_equivalence.evaluate import children, equal, exact, proportional, real, variables
+from reward_score.math_equivalence.evaluate import equal, exact, real, variables
 from reward_score.math_equivalence.expression import Tree
+from reward_score.math_equivalence.relations import exact_part, names_differ, same_equation, values_stated
+from reward_score.math_equivalence.sets import as_punctured_line, set_of
 from reward_score.math_equivalence.structure import (
-    INFINITY,
     UNITS,
     AllBut,
     Answer,
@@ -39,11 +40,10 @@ _KNOWN_UNITS = set(UNITS.values()) - {"percent", "degree"}
 
 
 class Comparison:
-    """One comparison of an answer with a gold answer; counts its calls to the computer algebra, so that they stay
-    bounded."""
+    """One comparison of an answer with a gold answer, which may ask computer algebra twice."""
 
-    def __init__(self, symbolic_calls: int = 2):
-        self.symbolic_calls = symbolic_calls
+    def __init__(self):
+        self.symbolic_calls = 2
 
     def same(self, answer: Answer, gold: Answer) -> bool:
         """Return whether an answer is the gold answer.
@@ -55,7 +55,7 @@ class Comparison:
             return True
         if isinstance(answer, Relation) or isinstance(gold, Relation):
             return self.relations(answer, gold)
-        answer, gold = _as_points(answer, gold)
+        answer, gold = as_punctured_line(answer, gold)
         if isinstance(gold, Listing) or isinstance(answer, Listing):
             return self.listings(answer, gold)
         answer, gold = _unwrapped(answer), _unwrapped(gold)
@@ -63,12 +63,7 @@ class Comparison:
             return _based(answer, gold)
         if isinstance(gold, Ratio) or isinstance(answer, Ratio):
             return self.ratios(answer, gold)
-        if (
-            isinstance(gold, Sequence)
-            and isinstance(answer, Matrix)
-            or isinstance(gold, Matrix)
-            and isinstance(answer, Sequence)
-        ):
+        if {type(answer), type(gold)} == {Sequence, Matrix}:
             return self.vectors(answer, gold)
         if isinstance(gold, Formula | Opaque) and isinstance(answer, Formula | Opaque):
             return self.formulas(answer, gold)
@@ -79,11 +74,7 @@ class Comparison:
         if isinstance(gold, Sequence):
             if (answer.opening, answer.closing) != (gold.opening, gold.closing):
                 return False
-            return (
-                self.unordered(answer.items, gold.items)
-                if gold.opening == "{"
-                else self.ordered(answer.items, gold.items)
-            )
+            return self.items(answer, gold, is_set=gold.opening == "{")
         if isinstance(gold, Union):
             return self.unordered(answer.parts, gold.parts)
         if isinstance(gold, AllBut):
@@ -91,6 +82,9 @@ class Comparison:
         if isinstance(gold, Matrix):
             return answer.determinant == gold.determinant and self.tables(answer.rows, gold.rows)
         return False
+
+    def items(self, answer: Sequence | Listing, gold: Sequence | Listing, *, is_set: bool) -> bool:
+        return (self.unordered if is_set else self.ordered)(answer.items, gold.items)
 
     def ordered(self, answers: tuple, golds: tuple) -> bool:
         return len(answers) == len(golds) and all(map(self.same, answers, golds))
@@ -124,26 +118,19 @@ class Comparison:
         if isinstance(gold, Listing) and isinstance(answer, Listing):
             return self.unordered(answer.items, gold.items)
         if isinstance(gold, Listing):
-            as_set = _set_of(gold)
+            as_set = set_of(gold)
             if as_set is not None and not isinstance(answer, Sequence | Listing):
                 return self.same(answer, as_set)
             if not isinstance(answer, Sequence):
                 return False
-            return (
-                self.unordered(answer.items, gold.items)
-                if answer.opening == "{"
-                else self.ordered(answer.items, gold.items)
-            )
-        as_set = _set_of(answer)
+            return self.items(answer, gold, is_set=answer.opening == "{")
+        as_set = set_of(answer)
         if as_set is not None:
             return self.same(as_set, gold)
         if isinstance(gold, Sequence):
-            return (
-                self.unordered(answer.items, gold.items)
-                if gold.opening == "{"
-                else self.ordered(answer.items, gold.items)
-            )
-        return self.same(_decimal_comma(answer), gold) if _decimal_comma(answer) and _is_decimal(gold) else False
+            return self.items(answer, gold, is_set=gold.opening == "{")
+        value = _decimal_comma(answer)
+        return value is not None and _is_decimal(gold) and self.same(value, gold)
 
     def ratios(self, answer: Answer, gold: Answer) -> bool:
         if isinstance(answer, Ratio) and isinstance(gold, Ratio):
@@ -156,10 +143,10 @@ class Comparison:
         return quotient is not None and isinstance(other, Formula) and equal(quotient, other.tree) is True
 
     def relations(self, answer: Answer, gold: Answer) -> bool:
-        answer, gold = _exact_part(answer), _exact_part(gold)
+        answer, gold = exact_part(answer), exact_part(gold)
         if not isinstance(answer, Relation) and not isinstance(gold, Relation):
             return self.same(answer, gold)
-        sets = _set_of(answer), _set_of(gold)
+        sets = set_of(answer), set_of(gold)
         if None not in sets:
             return self.same(*sets)
         if isinstance(gold, Relation) and set(gold.operators) != {"="}:
@@ -170,20 +157,15 @@ class Comparison:
             )
         if isinstance(answer, Relation) and set(answer.operators) != {"="}:
             return False
-        values, golds = _values(answer), _values(gold)
-        if (
-            golds
-            and values
-            and not _names_differ(answer, gold)
-            and all(self.same(value, golds[-1]) for value in values)
-        ):
+        values, golds = values_stated(answer), values_stated(gold)
+        if golds and values and not names_differ(answer, gold) and all(self.same(value, golds[-1]) for value in values):
             return True
         if isinstance(answer, Relation) and isinstance(gold, Relation) and len(answer.sides) == len(gold.sides) == 2:
             if self.ordered(answer.sides, gold.sides):
                 return True
             if len(golds) == 1 and isinstance(golds[0], Formula) and not variables(golds[0].tree):
                 return False  # x = 5 asks for the solution, not for an equation that has it
-            return _same_equation(answer, gold)
+            return same_equation(answer, gold)
         return False
 
     def formulas(self, answer: Formula | Opaque, gold: Formula | Opaque) -> bool:
@@ -254,8 +236,7 @@ def _equal_as_fractions(answer: Formula, gold: Formula) -> bool | None:
 
 
 def _is_rounded_double(answer: Formula, gold: Formula) -> bool:
-    """Return whether an answer is a gold without a finite decimal, printed to the precision of a double or nearly
-    so."""
+    """Return whether an answer is a gold that has no finite decimal, printed to nine digits or more."""
     digits = answer.latex.lstrip("-").replace(".", "", 1)
     if (
         not 9 <= len(digits.lstrip("0")) <= 20
@@ -313,149 +294,3 @@ def _decimal_comma(answer: Listing) -> Formula | None:
 
 def _is_decimal(gold: Answer) -> bool:
     return isinstance(gold, Formula) and gold.tree[0] == "number" and gold.tree[1].denominator != 1
-
-
-# ---- relations ----
-
-
-def _exact_part(answer: Answer) -> Answer:
-    r"""Drop approximations behind an exact value (``\frac{\sqrt{3}}{3} \approx 0.577``) and the set sign before a
-    set."""
-    if not isinstance(answer, Relation):
-        return answer
-    operators, sides = list(answer.operators), list(answer.sides)
-    if operators == ["in"]:
-        return sides[1]
-    if "approx" in operators:
-        cut = operators.index("approx")
-        if cut == 0 and _is_name(sides[0]):
-            cut += 1  # x \approx 3.14
-            operators[0] = "="
-        operators, sides = operators[:cut], sides[: cut + 1]
-    return Relation(tuple(operators), tuple(sides)) if operators else sides[0]
-
-
-def _values(answer: Answer) -> list[Answer]:
-    """Return the sides of a chain of equations that are no names; a chain of names alone is its last side.
-
-    An equation between two expressions, as 2x + z = 1, states no value.
-    """
-    if not isinstance(answer, Relation):
-        return [answer]
-    values = [side for side in answer.sides if not _is_name(side)]
-    if len(values) == len(answer.sides) and any(isinstance(side, Formula) and variables(side.tree) for side in values):
-        return []
-    return values or [answer.sides[-1]]
-
-
-def _is_name(answer: Answer) -> bool:
-    r"""Return whether an answer only names a quantity: ``x``, ``f(x)``, ``|AB|``, ``S_1 : S_2``, ``\text{Area}``,
-    ``(x, y)``."""
-    if isinstance(answer, Words):
-        return True
-    if isinstance(answer, Sequence):
-        return all(map(_is_name, answer.items))
-    if isinstance(answer, Ratio):
-        return all(map(_is_name, answer.parts))
-    if isinstance(answer, Opaque):
-        return answer.latex.startswith(("\\angle", "\\triangle", "\\text", "\\overline", "\\operatorname"))
-    if not isinstance(answer, Formula) or answer.unit or not variables(answer.tree):
-        return False
-    tree = answer.tree
-    return _names_only(tree[1] if tree[0] == "power" and tree[2][0] == "number" else tree)
-
-
-def _names_only(tree: Tree) -> bool:
-    return tree[0] not in ("number", "power") and all(map(_names_only, children(tree)))
-
-
-def _names_differ(answer: Answer, gold: Answer) -> bool:
-    """Return whether both are equations of one variable each, and not the same one."""
-    names = [
-        relation.sides[0].tree[1]
-        for relation in (answer, gold)
-        if isinstance(relation, Relation)
-        and isinstance(relation.sides[0], Formula)
-        and relation.sides[0].tree[0] == "variable"
-    ]
-    return len(names) == 2 and names[0] != names[1] and all(len(name) == 1 for name in names)
-
-
-def _same_equation(answer: Relation, gold: Relation) -> bool:
-    differences = []
-    for relation in (answer, gold):
-        if not all(isinstance(side, Formula) and not side.unit for side in relation.sides):
-            return False
-        left, right = relation.sides
-        differences.append(("sum", [left.tree, ("negative", right.tree)]))
-    return proportional(*differences)
-
-
-# ---- sets of numbers ----
-
-
-def _set_of(answer: Answer) -> Answer | None:
-    """Return the interval, union or punctured line that inequalities describe; sets as they are; None for anything
-    else."""
-    if isinstance(answer, Sequence | Union | AllBut):
-        return answer
-    if isinstance(answer, Listing):
-        parts = [_set_of(item) if isinstance(item, Relation) else None for item in answer.items]
-        if None in parts:
-            return None
-        if all(isinstance(part, AllBut) for part in parts):
-            return AllBut(tuple(point for part in parts for point in part.excluded))
-        return Union(tuple(parts))
-    if not isinstance(answer, Relation):
-        return None
-    operators, sides = answer.operators, answer.sides
-    if operators == ("neq",):
-        return AllBut((sides[1],)) if _is_name(sides[0]) else None
-    if operators == ("in",):
-        return _set_of(sides[1])
-    rising = all(operator in ("<", "leq") for operator in operators)
-    if not rising and not all(operator in (">", "geq") for operator in operators):
-        return None
-    if not rising:
-        operators, sides = operators[::-1], sides[::-1]
-    ends = [operator in ("leq", "geq") for operator in operators]
-    if len(sides) == 3 and _is_name(sides[1]):
-        low, high, closed = sides[0], sides[2], ends
-    elif len(sides) == 2 and _is_name(sides[0]):
-        low, high, closed = Formula(("negative", INFINITY), "", "-\\infty "), sides[1], [False, ends[0]]
-    elif len(sides) == 2 and _is_name(sides[1]):
-        low, high, closed = sides[0], Formula(INFINITY, "", "\\infty "), [ends[0], False]
-    else:
-        return None
-    return Sequence("[" if closed[0] else "(", "]" if closed[1] else ")", (low, high))
-
-
-def _as_points(answer: Answer, gold: Answer) -> tuple[Answer, Answer]:
-    """Write unions of open intervals that leave out single points as such, if the other side is written so."""
-    if isinstance(gold, AllBut) or isinstance(answer, AllBut):
-        return _all_but(answer), _all_but(gold)
-    return answer, gold
-
-
-def _all_but(answer: Answer) -> Answer:
-    parts = answer.parts if isinstance(answer, Union) else (answer,)
-    if not all(
-        isinstance(part, Sequence) and (part.opening, part.closing) == ("(", ")") and len(part.items) == 2
-        for part in parts
-    ):
-        return answer
-    ends = []
-    for part in parts:
-        values = [real(item.tree) if isinstance(item, Formula) else None for item in part.items]
-        if None in values:
-            return answer
-        ends.append((*values, part.items[1]))
-    ends.sort(key=lambda end: end[0])
-    if ends[0][0] != float("-inf") or ends[-1][1] != float("inf"):
-        return answer
-    if any(
-        abs(before[1] - after[0]) > 1e-9 * max(1.0, abs(after[0]))
-        for before, after in zip(ends, ends[1:], strict=False)
-    ):
-        return answer
-    return AllBut(tuple(end[2] for end in ends[:-1]))
