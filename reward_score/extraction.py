@@ -24,6 +24,9 @@ _NUMBER = re.compile(
 _PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{2,}(?![a-zA-Z}])|[\u0400-\u1fff\u3040-\u9fff]")
 _NEGATED = re.compile(r"\b(?:not|never|isn't|cannot|can't|wrong)\b", re.IGNORECASE)
 
+_DENIED_BEFORE = re.compile(r"\b(?:not|never|isn't|or|neither|nor)\s*$", re.IGNORECASE)
+_DENIED_BEHIND = re.compile(r"\W{0,3}\s*(?:is|was|are)?\s*(?:not|n't|wrong|incorrect)\b", re.IGNORECASE)
+
 # A final statement is short; a bounded tail bounds the time whatever the model writes.
 TAIL = 2000
 
@@ -96,11 +99,16 @@ def stated_answer(text: str) -> str | None:
 
 
 def _last_value(text: str) -> str | None:
+    """Return the last formula or number, unless the words beside it deny it or offer it as one of several."""
     formulas = list(_MATH.finditer(text))
     numbers = list(_NUMBER.finditer(text))
-    if formulas and (not numbers or numbers[-1].start() < formulas[-1].end()):
-        return _content(formulas[-1])
-    return numbers[-1].group() if numbers else None
+    is_formula = formulas and (not numbers or numbers[-1].start() < formulas[-1].end())
+    if not is_formula and not numbers:
+        return None
+    last = formulas[-1] if is_formula else numbers[-1]
+    if _DENIED_BEFORE.search(text, max(0, last.start() - 20), last.start()) or _DENIED_BEHIND.match(text, last.end()):
+        return None
+    return _content(last) if is_formula else last.group()
 
 
 def _content(formula: re.Match) -> str:
@@ -143,7 +151,8 @@ def _boxes(text: str) -> list[tuple[int, int]]:
                 while inside and inside[-1][0] > start:
                     inside.pop()
                 inside.append((start, match.start()))
-    return found["\\boxed"] or found["\\fbox"] or _box_with_escaped_end(text)
+    boxes = found["\\boxed"] or found["\\fbox"] or _box_with_escaped_end(text)
+    return [box for box in boxes if text[slice(*box)].strip()] or boxes
 
 
 def _box_with_escaped_end(text: str) -> list[tuple[int, int]]:

@@ -2,11 +2,14 @@
 
 Two rules, as in verl's ``verl/utils/reward_score/gsm8k.py``. "flexible": a response without ``#### <number>`` is judged
 by its last number. "strict": such a response is wrong. Both differ from verl's in that numbers are compared by value
-(``$1,000.00`` is 1000), and in that an answer line with two numbers is a hedge and counts as wrong.
+(``$1,000.00`` is 1000), in that an answer line with two numbers is a hedge and counts as wrong, and in that only what
+follows ``</think>`` is read.
 """
 
 import re
 from fractions import Fraction
+
+from reward_score.extraction import answer_region
 
 # The answer stands at the end; a bounded tail bounds the time whatever the model writes.
 TAIL = 1000
@@ -43,9 +46,9 @@ def score(
         ValueError: if the method is unknown.
     """
     if method not in ("flexible", "strict"):
-        raise ValueError(
-            f"method={method!r}: write 'flexible' or 'strict' in reward.custom_reward_function.reward_kwargs"
-        )
+        raise ValueError(f"method={method!r}: write 'flexible' or 'strict'")
+    if "think>" in solution_str:
+        solution_str = answer_region(solution_str) or ""
     marker = solution_str.rfind("####", -TAIL)
     line = solution_str[marker + 4 :].strip(" \n") if marker >= 0 else ""
     if PLAIN.fullmatch(line) and PLAIN.fullmatch(ground_truth):

@@ -32,9 +32,7 @@ def score(
         ValueError: if the method is unknown.
     """
     if method not in ("flexible", "boxed"):
-        raise ValueError(
-            f"method={method!r}: write 'flexible' or 'boxed' in reward.custom_reward_function.reward_kwargs"
-        )
+        raise ValueError(f"method={method!r}: write 'flexible' or 'boxed'")
     region = answer_region(solution_str)
     boxed = last_boxed(region) if region else None
     gold = ", ".join(last_boxes(ground_truth)) or ground_truth if "\\boxed" in ground_truth else ground_truth

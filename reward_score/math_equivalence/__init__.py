@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from reward_score.math_equivalence.compare import Comparison
-from reward_score.math_equivalence.structure import Answer, read
+from reward_score.math_equivalence.structure import Answer, Listing, Sequence, Union, read
 from reward_score.math_equivalence.symbolic import UndecidedError
 
 __all__ = ["UndecidedError", "equivalent"]
@@ -24,6 +24,11 @@ _PLAIN = re.compile(
 )
 _WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _NO_TEXT = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox|textrm)\b|[\s{}$~]|\\[ ,;:!]")
+_LABELLED = re.compile(
+    r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\(?(?P<letter>[A-J])[).]\s*\}?"
+    r"(?:\s|~|\\[ ,;]|\\q?quad)*(?P<text>[^\s}.].*)",
+    re.DOTALL,
+)
 _COMMA_GROUPS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 
 
@@ -49,11 +54,15 @@ def equivalent(answer: str, gold: str) -> bool:
         return False
     if _WORD.search(gold) and _as_text(answer) == _as_text(gold):
         return True
+    label = _LABELLED.fullmatch(answer)
+    if label:  # \textbf{(C)} 12
+        answer = label["letter"] if len(gold) == 1 else label["text"]
     comparison = Comparison()
-    if comparison.same(read(answer), _read_gold(gold)):
+    gold_answer = _read_gold(gold)
+    if comparison.same(read(answer), gold_answer):
         return True
-    if "," in answer and "," in gold and (_COMMA_GROUPS.search(gold) or _COMMA_GROUPS.search(answer)):
-        # 17,444 may also be two numbers
+    if isinstance(gold_answer, Listing | Sequence | Union) and _COMMA_GROUPS.search(answer + " " + gold):
+        # 81,256 may also be two numbers
         return comparison.same(read(_COMMA_GROUPS.sub(", ", answer)), _read_gold(_COMMA_GROUPS.sub(", ", gold)))
     return False
 

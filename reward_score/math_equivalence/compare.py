@@ -5,22 +5,23 @@ Policies:
 - A listing ("2, 6", "2 or 6", ``\pm 3``) must hold exactly the gold's values, in any order. One value out of several
   is wrong.
 - Tuples and intervals keep their order and their brackets. A column vector equals the tuple of its entries.
-- ``x = 5`` is the value 5 if the other side is a name; every value in a chain of equations must be the gold's.
+- ``x = 5`` is the value 5 if the left side names what is asked for; every value in a chain of equations must be the
+  gold's. Where the gold names a quantity, another name is wrong, and so is an equation that still has to be solved.
 - Units are ignored where one side has none; known units that differ are wrong. "million" and the like are numbers.
 - A percent sign is a unit: 28% is 28. It also equals 0.28 where the gold has the sign, or is no whole number.
 - Where only the gold has a base or a modulus, the bare digits are right; what only the answer has must be base ten.
-- Decimals are exact: 0.33 is not 1/3.
+- Decimals are exact: 0.33 is not 1/3. Nine digits, rightly rounded, of a value without a finite decimal will do.
+- Only a gold that the parser does not understand is given to computer algebra.
 """
 
 from fractions import Fraction
 
-from reward_score.math_equivalence import symbolic
+from reward_score.math_equivalence import symbolic, units
 from reward_score.math_equivalence.evaluate import equal, exact, real, variables
 from reward_score.math_equivalence.expression import Tree
-from reward_score.math_equivalence.relations import exact_part, names_differ, same_equation, values_stated
+from reward_score.math_equivalence.relations import exact_part, is_solution, names_agree, same_equation, values_stated
 from reward_score.math_equivalence.sets import as_punctured_line, set_of
 from reward_score.math_equivalence.structure import (
-    UNITS,
     AllBut,
     Answer,
     Based,
@@ -36,7 +37,6 @@ from reward_score.math_equivalence.structure import (
 )
 
 MAX_ITEMS = 200
-_KNOWN_UNITS = set(UNITS.values()) - {"percent", "degree"}
 
 
 class Comparison:
@@ -117,19 +117,15 @@ class Comparison:
     def listings(self, answer: Answer, gold: Answer) -> bool:
         if isinstance(gold, Listing) and isinstance(answer, Listing):
             return self.unordered(answer.items, gold.items)
-        if isinstance(gold, Listing):
-            as_set = set_of(gold)
-            if as_set is not None and not isinstance(answer, Sequence | Listing):
-                return self.same(answer, as_set)
-            if not isinstance(answer, Sequence):
-                return False
-            return self.items(answer, gold, is_set=answer.opening == "{")
-        as_set = set_of(answer)
+        listing, other = (gold, answer) if isinstance(gold, Listing) else (answer, gold)
+        as_set = set_of(listing)
         if as_set is not None:
-            return self.same(as_set, gold)
-        if isinstance(gold, Sequence):
-            return self.items(answer, gold, is_set=gold.opening == "{")
-        value = _decimal_comma(answer)
+            return self.same(answer, as_set) if listing is gold else self.same(as_set, gold)
+        if isinstance(other, Sequence):
+            brackets = other.opening + other.closing
+            is_set = brackets == "{}"
+            return (is_set or brackets == "()") and self.items(answer, gold, is_set=is_set)
+        value = _decimal_comma(answer) if listing is answer else None
         return value is not None and _is_decimal(gold) and self.same(value, gold)
 
     def ratios(self, answer: Answer, gold: Answer) -> bool:
@@ -157,22 +153,21 @@ class Comparison:
             )
         if isinstance(answer, Relation) and set(answer.operators) != {"="}:
             return False
-        values, golds = values_stated(answer), values_stated(gold)
-        if golds and values and not names_differ(answer, gold) and all(self.same(value, golds[-1]) for value in values):
-            return True
-        if isinstance(answer, Relation) and isinstance(gold, Relation) and len(answer.sides) == len(gold.sides) == 2:
-            if self.ordered(answer.sides, gold.sides):
+        if names_agree(answer, gold):
+            values, golds = values_stated(answer), values_stated(gold)
+            if values and golds and all(self.same(value, golds[-1]) for value in values):
                 return True
-            if len(golds) == 1 and isinstance(golds[0], Formula) and not variables(golds[0].tree):
-                return False  # x = 5 asks for the solution, not for an equation that has it
-            return same_equation(answer, gold)
-        return False
+        if not (
+            isinstance(answer, Relation) and isinstance(gold, Relation) and len(answer.sides) == len(gold.sides) == 2
+        ):
+            return False
+        return self.ordered(answer.sides, gold.sides) or not is_solution(gold) and same_equation(answer, gold)
 
     def formulas(self, answer: Formula | Opaque, gold: Formula | Opaque) -> bool:
         if answer.latex == gold.latex:
-            return not isinstance(gold, Formula) or _units_agree(answer.unit, gold.unit)
+            return type(answer) is type(gold) and (isinstance(gold, Opaque) or units.agree(answer.unit, gold.unit))
         if isinstance(answer, Formula) and isinstance(gold, Formula):
-            if not _units_agree(answer.unit, gold.unit):
+            if not units.agree(answer.unit, gold.unit):
                 return False
             verdict = equal(answer.tree, gold.tree)
             if verdict is False and "percent" in (answer.unit + " " + gold.unit).split():
@@ -181,19 +176,18 @@ class Comparison:
                 verdict = _is_rounded_double(answer, gold)
             if verdict is not None:
                 return verdict
-        elif isinstance(gold, Formula) and (
-            not variables(gold.tree) or isinstance(answer, Opaque) and not _is_algebra(answer.latex)
-        ):
-            return False  # the gold is a value; an answer that is not understood is not one
-        if not (_is_algebra(answer.latex) and _is_algebra(gold.latex)) or self.symbolic_calls <= 0:
             return False
+        if isinstance(gold, Formula) or not _is_algebra(answer.latex, gold.latex) or self.symbolic_calls <= 0:
+            return False  # the gold is understood; what is not can be no finished answer
         self.symbolic_calls -= 1
         return symbolic.equal(answer.latex, gold.latex)
 
 
-def _is_algebra(latex: str) -> bool:
-    """Return whether a text that is not understood may be mathematics that a computer algebra system understands."""
-    return "\\" in latex and "\\text" not in latex and len(latex) <= 300
+def _is_algebra(answer: str, gold: str) -> bool:
+    """Return whether computer algebra may know this gold, which the parser does not, and read all of the answer."""
+    if "\\" not in gold or "\\text" in gold + answer or max(len(gold), len(answer)) > 300:
+        return False
+    return all((sign in answer) == (sign in gold) for sign in ("'", "ldots", "&", "\\\\"))
 
 
 def _unwrapped(answer: Answer) -> Answer:
@@ -205,20 +199,9 @@ def _unwrapped(answer: Answer) -> Answer:
 
 def _word(answer: Answer) -> str | None:
     if isinstance(answer, Words):
-        word = answer.text
-        return "".join(sorted(word)) if len(word) <= 3 and word.isalpha() else word  # xy is yx
-    if isinstance(answer, Formula | Opaque):
-        letters = answer.latex.strip("$.").lower()
-        return letters if letters.isalpha() else None
-    return None
-
-
-def _units_agree(unit: str, gold_unit: str) -> bool:
-    if unit == gold_unit or not unit:
-        return True
-    if not gold_unit:
-        return not unit.startswith("mod ")
-    return not (unit in _KNOWN_UNITS and gold_unit in _KNOWN_UNITS) and not gold_unit.startswith("mod ")
+        return answer.text
+    letters = answer.latex.strip("$.").lower() if isinstance(answer, Formula | Opaque) else ""
+    return letters if letters.isalpha() else None
 
 
 def _equal_as_fractions(answer: Formula, gold: Formula) -> bool | None:
@@ -253,8 +236,8 @@ def _is_rounded_double(answer: Formula, gold: Formula) -> bool:
     value, gold_value = real(answer.tree), real(gold.tree)
     if value is None or gold_value is None:
         return False
-    unit_in_last_place = 10.0 ** -len(answer.latex.partition(".")[2])
-    return abs(value - gold_value) <= max(unit_in_last_place, 4e-16 * abs(gold_value))
+    half_a_digit = 0.5 * 10.0 ** -len(answer.latex.partition(".")[2])
+    return abs(value - gold_value) <= half_a_digit + 4e-16 * abs(gold_value)
 
 
 def _is_finite_decimal(value: Fraction) -> bool:

@@ -1,7 +1,7 @@
 """Values of expression trees: exact fractions where possible, else complex numbers at fixed sample points.
 
 Two formulas are equal if they agree at the sample points (Schwartz-Zippel: unequal polynomials agree at a random
-point almost never), first in double precision, which refutes nearly everything cheaply, then to 40 of 50 digits.
+point almost never), first in double precision, which refutes nearly everything cheaply, then to 100 of 120 digits.
 Bounded: no intermediate value exceeds ``EXACT_BUDGET`` machine words of exact work or the range of a double, so
 ``9^{9^{9}}`` costs nothing.
 """
@@ -17,9 +17,15 @@ import mpmath
 from reward_score.math_equivalence.expression import Tree
 
 EXACT_BUDGET = 100_000  # 64-bit words touched by exact arithmetic
-_POINTS = ((b"1", 1), (b"2", 1), (b"3", -1))  # salt and sign; the last one tells |x| from x
+# Where two trees are compared: salt and factor of each variable's coordinate.
+_POINTS = ((b"1", 1.0), (b"2", 10.0), (b"3", -1.0))
+# Roots, absolute values and steps can agree on a range and differ beyond it.
+_MORE_POINTS = tuple(
+    (salt, factor) for salt in (b"5", b"6") for factor in (0.1, 3.0, 30.0, 300.0, -0.1, -3.0, -30.0, -300.0)
+)
+_PIECEWISE = {"abs", "floor", "ceil", "max", "min", "sqrt", "gcd", "lcm", "factorial"}
 _CLOSE = 1e-7
-_DIGITS = 50
+_DIGITS = 120
 
 
 class InexactError(ArithmeticError):
@@ -44,12 +50,16 @@ def equal(first: Tree, second: Tree) -> bool | None:
             pass
         except UndefinedError:
             return False
-    settled = False
-    for salt, sign in _POINTS if names else _POINTS[:1]:
-        point = {name: sign * _coordinate(name, salt) for name in names}
+    points = _POINTS if names else _POINTS[:1]
+    if names and (_functions(first) | _functions(second)) & _PIECEWISE:
+        points += _MORE_POINTS
+    has_i = _uses_i(first) or _uses_i(second)
+    decisive: dict[str, float] | None = None
+    for salt, factor in points:
+        point = {name: factor * _coordinate(name, salt) for name in names}
         one, other = _attempt(first, point), _attempt(second, point)
         if one is None or other is None:
-            if (one is None) != (other is None) and sign > 0:
+            if (one is None) != (other is None) and factor > 0 and not has_i and names == []:
                 return False
             continue
         if isinstance(one, str) or isinstance(other, str):  # beyond a double: equal only if both are
@@ -59,16 +69,16 @@ def equal(first: Tree, second: Tree) -> bool | None:
         if cmath.isinf(one) or cmath.isinf(other):
             if one.real != other.real:
                 return False
-            settled = True
+            decisive = point
             continue
-        if sign < 0 and abs(one.imag) + abs(other.imag) > 1e-12 * abs(one):
+        if names and not has_i and abs(one.imag) + abs(other.imag) > 1e-12 * max(abs(one), abs(other)):
             continue  # roots and logarithms of negative numbers: a convention, not a value
-        if abs(one - other) > _CLOSE * max(abs(one), abs(other)):
+        if abs(one - other) > _CLOSE * max(abs(one), abs(other)) + 1e-12:
+            if factor < 0 and not has_i and len(names) > 1:
+                continue  # \\sqrt{xy} and \\sqrt{x}\\sqrt{y} for negative x and y
             return False
-        settled = True
-    if not settled:
-        return None
-    return _equal_to_forty_digits(first, second, {name: _coordinate(name, b"4") for name in names})
+        decisive = point
+    return None if decisive is None else _equal_to_a_hundred_digits(first, second, decisive)
 
 
 def proportional(first: Tree, second: Tree) -> bool:
@@ -120,6 +130,16 @@ def variables(tree: Tree) -> set[str]:
         elif node[0] not in ("number", "constant"):
             stack.extend(children(node))
     return found
+
+
+def _functions(tree: Tree) -> set[str]:
+    """Return the names of the functions that are called in a tree."""
+    found = {tree[1]} if tree[0] == "call" else set()
+    return found.union(*map(_functions, children(tree)))
+
+
+def _uses_i(tree: Tree) -> bool:
+    return tree == ("constant", "i") or any(map(_uses_i, children(tree)))
 
 
 def children(tree: Tree) -> list[Tree]:
@@ -304,6 +324,10 @@ class _Floating:
         value = arguments[0]
         if name == "abs":
             return self.convert(abs(value))
+        if name == "arccot":
+            return self.constant("pi") / 2 - self.library.atan(value)
+        if name == "coth":
+            return 1 / self.library.tanh(value)
         if name == "log base":
             return self.library.log(value) / self.library.log(arguments[1])
         if name in ("cot", "sec", "csc"):
@@ -345,8 +369,6 @@ def _real_function(name: str, values: list[float], gamma) -> float:
         return float(math.ceil(value - 1e-12))
     if name in ("max", "min"):
         return max(values) if name == "max" else min(values)
-    if name == "arccot":
-        return math.pi / 2 - math.atan(value)
     if name in ("gcd", "lcm") and all(value == int(value) for value in values):
         return (math.gcd if name == "gcd" else math.lcm)(*(int(value) for value in values))
     raise UndefinedError
@@ -361,7 +383,7 @@ def _is_odd_root(exponent: Tree) -> bool:
 
 
 class _Precise(_Floating):
-    """Evaluation in complex numbers of 50 digits, only for trees that doubles could evaluate."""
+    """Evaluation in complex numbers of 120 digits, only for trees that doubles could evaluate."""
 
     def __init__(self, point: dict[str, float]):
         super().__init__(point)
@@ -384,12 +406,13 @@ _MP.dps = _DIGITS
 _MP_LOCK = threading.Lock()  # a context's precision is changed and restored within its functions
 
 
-def _equal_to_forty_digits(first: Tree, second: Tree, point: dict[str, float]) -> bool | None:
+def _equal_to_a_hundred_digits(first: Tree, second: Tree, point: dict[str, float]) -> bool | None:
     with _MP_LOCK:
         try:
             one, other = _Precise(point).value(first), _Precise(point).value(second)
             if _MP.isinf(one) or _MP.isinf(other):
                 return True  # doubles have compared the signs
-            return bool(abs(one - other) <= _MP.mpf(10) ** -40 * (max(abs(one), abs(other)) or 1))
+            tolerance = _MP.mpf(10) ** -100 * max(abs(one), abs(other)) + _MP.mpf(10) ** -105
+            return bool(abs(one - other) <= tolerance)
         except (ArithmeticError, ValueError, TypeError):
             return None

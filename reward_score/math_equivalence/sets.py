@@ -31,7 +31,7 @@ def set_of(answer: Answer) -> Answer | None:
     if operators == ("neq",):
         return AllBut((sides[1],)) if is_name(sides[0]) else None
     if operators == ("in",):
-        return set_of(sides[1])
+        return set_of(sides[1]) if is_name(sides[0]) else None
     rising = all(operator in ("<", "leq") for operator in operators)
     if not rising and not all(operator in (">", "geq") for operator in operators):
         return None

@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from reward_score.math_equivalence.expression import MAX_DEPTH, Tree, parse
 from reward_score.math_equivalence.tokens import NotUnderstoodError, Token, spell, tokenize
+from reward_score.math_equivalence.units import ONLY_IN_TEXT, is_unit, read_unit
 
 
 @dataclass(frozen=True)
@@ -107,74 +108,11 @@ _RELATION_COMMANDS = {"leq", "geq", "neq", "in", "approx", "equiv"}
 # name.
 _DOUBLE_ESCAPED = re.compile(r"\\\\(?=[a-zA-Z{}()\[\]])")
 # LaTeX that was not escaped on its way through JSON: a form feed and "rac" were \frac.
-_CONTROL = re.compile(r"[\t\f\b\r\v\a]".replace("\\b", "\x08"))
+_CONTROL = re.compile(r"[\t\f\x08\r\v\a]")
 _ESCAPES = {"\t": "\\t", "\f": "\\f", "\b": "\\b", "\r": "\\r", "\v": "\\v", "\a": "\\a"}
 _LOST_BACKSLASH = re.compile(r"[\f\x08\v\a]|\t(?=ext|imes|frac|heta|an\b|o\b)|\r(?=ight|angle|floor|ho\b)")
-_JOINING_WORDS = re.compile(r"[\s,;]*(?:and|or)?[\s,;]*")
+_JOINING_WORDS = re.compile(r"[\s,;]*(?:and|or|或|和|且|与|及)?[\s,;]*")
 _DIGITS_OF_A_BASE = re.compile(r"[0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?")
-
-# What a unit may be multiplied by, and what makes a text more than a unit.
-_MULTIPLIERS = {
-    **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12},
-}
-_NO_UNIT = re.compile(
-    r"[0-9?=<>+]|\b(?:and|or|not|no|nor|is|isn|are|was|wrong|maybe|times|half|halves|quarters?|thirds?|tenths?|hundredths?|"
-    r"thousandths?|factorial|than|plus|minus|but|approximately|about|score|double|twice|base|mod|modulo|if|when|for|where)\b",
-    re.IGNORECASE,
-)
-_UNIT_NAMES = {
-    "percent": "percent percentage pct %",
-    "degree": "degree degrees deg °",
-    "dollar": "dollar dollars usd $",
-    "cent": "cent cents",
-    "mm": "mm millimeter millimeters millimetre millimetres",
-    "cm": "cm centimeter centimeters centimetre centimetres",
-    "m": "meter meters metre metres",
-    "km": "km kilometer kilometers kilometre kilometres",
-    "in": "inch inches",
-    "ft": "ft foot feet",
-    "yd": "yd yard yards",
-    "mi": "mile miles",
-    "s": "sec second seconds",
-    "min": "min minute minutes",
-    "h": "hr hrs hour hours",
-    "d": "day days",
-    "week": "week weeks",
-    "month": "month months",
-    "year": "year years",
-    "g": "gram grams",
-    "kg": "kg kilogram kilograms",
-    "radian": "radian radians rad",
-    "am": "am",
-    "pm": "pm",
-}
-_HALVES_OF_THE_DAY = {"a m": "am", "p m": "pm"}
-UNITS = {spelling: unit for unit, spellings in _UNIT_NAMES.items() for spelling in spellings.split()}
-_SHORT_UNITS = {
-    "mph",
-    "kph",
-    "ml",
-    "mg",
-    "lb",
-    "lbs",
-    "oz",
-    "kj",
-    "hz",
-    "km",
-    "cm",
-    "mm",
-    "ft",
-    "kg",
-    "yd",
-    "sq",
-    "cu",
-    "pct",
-    "deg",
-    "hrs",
-    "mins",
-    "am",
-    "pm",
-}
 
 
 def read(text: str) -> Answer:
@@ -185,7 +123,7 @@ def read(text: str) -> Answer:
         text = _DOUBLE_ESCAPED.sub(r"\\", text)
     try:
         return _read(_without_outer_brackets(_without_idle_braces(tokenize(text))), 0)
-    except (NotUnderstoodError, RecursionError, ValueError, IndexError):
+    except (NotUnderstoodError, RecursionError, ValueError, IndexError, AttributeError):
         return Opaque(re.sub(r"\s+", "", text))
 
 
@@ -289,6 +227,7 @@ def _trimmed(tokens: list[Token]) -> list[Token]:
 
 
 _PUNCTUATION = {
+    ("symbol", '"'),
     ("symbol", "."),
     ("symbol", ","),
     ("symbol", ";"),
@@ -298,6 +237,7 @@ _PUNCTUATION = {
     ("symbol", "`"),
 }
 _LEADING = {
+    ("symbol", '"'),
     ("symbol", "*"),
     ("symbol", "`"),
     ("command", "\\"),
@@ -322,6 +262,8 @@ def _words(tokens: list[Token]) -> Words | Formula | None:
     """Read an answer of words alone: text, or one bare word; single letters are variables."""
     if any(kind not in ("text", "word", "letter") and (kind, value) not in _IN_WORDS for kind, value in tokens):
         return None
+    if len(tokens) == 1 and tokens[0][0] == "word" and len(tokens[0][1]) == 2:
+        return None  # xy is a product
     if all(kind != "text" for kind, _ in tokens) and (
         all(kind != "word" for kind, _ in tokens) or any(value in ("and", "or") for _, value in tokens)
     ):
@@ -405,6 +347,8 @@ def _relation(tokens: list[Token], depth: int) -> Relation | None:
         kind, value = token
         return kind == "symbol" and value in _RELATIONS or kind == "command" and value in _RELATION_COMMANDS
 
+    if ("command", "not") in tokens:
+        raise NotUnderstoodError("a negated relation")
     if ("symbol", "!") in tokens:
         tokens = _with_unequal_signs(tokens)
     sides = _split(tokens, relates)
@@ -415,7 +359,7 @@ def _relation(tokens: list[Token], depth: int) -> Relation | None:
     for token in tokens:
         level += _nesting(token)
         if level == 0 and relates(token):
-            operators.append(token[1])
+            operators.append("=" if token[1] == "equiv" else token[1])
     if ("symbol", "<") in tokens or ("symbol", ">") in tokens:  # <= is two tokens
         for index in range(len(operators) - 1, 0, -1):
             if operators[index] == "=" and not sides[index] and operators[index - 1] in "<>":
@@ -479,7 +423,10 @@ def _matrix(tokens: list[Token], depth: int) -> Matrix | None:
         if begin == 1 and tokens[0][0] == "open" and tokens[-1][0] == "close":
             return _matrix(tokens[1:-1], depth)  # \left( \begin{array} ... \end{array} \right)
         raise NotUnderstoodError("something behind a matrix")
-    factor = _formula(tokens[:begin]) if begin else None
+    before = tokens[: begin - 1] if begin and tokens[begin - 1] in _TIMES else tokens[:begin]
+    if before == [("symbol", "-")]:
+        before.append(("number", "1"))
+    factor = _formula(before) if before else None
     rows = []
     for row in _split(tokens[begin + 1 : -1], lambda token: token == ("command", "\\")):
         if _trimmed(row):
@@ -488,10 +435,13 @@ def _matrix(tokens: list[Token], depth: int) -> Matrix | None:
     return Matrix(tuple(rows), name == "vmatrix")
 
 
+_TIMES = (("command", "cdot"), ("command", "times"), ("symbol", "*"))
+
+
 def _scaled(cell: Answer, factor: Formula | None) -> Answer:
     if factor is None:
         return cell
-    if not isinstance(cell, Formula):
+    if not isinstance(cell, Formula) or not isinstance(factor, Formula):
         raise NotUnderstoodError("a factor before something that is no formula")
     return Formula(("product", [factor.tree, cell.tree]), cell.unit, factor.latex + cell.latex)
 
@@ -556,76 +506,86 @@ def _formula(tokens: list[Token]) -> Formula | Opaque:
 
 
 def _without_unit(tokens: list[Token]) -> tuple[list[Token], str, int]:
-    """Split tokens into a formula and its unit. Returns the unit's name and the number that "million" and the like
-    stand for."""
-    tokens = _without_currency(tokens)
-    currency = "dollar" if tokens[1] else ""
-    tokens = tokens[0]
+    """Split tokens into a formula and its unit. Returns the number that "million" and the like stand for as well."""
+    tokens, currency = _without_currency(tokens)
     end = len(tokens)
     while end > 0 and (width := _unit_width(tokens, end)):
         end -= width
     core, behind = tokens[:end], tokens[end:]
     if not behind or not core or ("command", "circ") in behind and any(token in _OF_ANGLES for token in core):
         return tokens, currency, 1
-    if ("command", "pmod") in behind or ("command", "bmod") in behind or ("command", "mod") in behind:
-        return core, "mod " + spell(behind), 1
-    text = " ".join(value for kind, value in behind if kind in ("text", "word")).strip()
-    if _NO_UNIT.search(text) or len(text) > 40:
-        raise NotUnderstoodError("text behind a formula that is no unit")
-    words = re.findall(r"[a-z%°$]+", text.lower())
-    multiplier = 1
-    for word in words:
-        multiplier *= _MULTIPLIERS.get(word.removesuffix("s"), 1)
-    names = [UNITS.get(word, word) for word in words if word.removesuffix("s") not in _MULTIPLIERS]
-    if ("symbol", "%") in behind:
-        names.append("percent")
-    if ("command", "circ") in behind:
-        names.append("degree")
-    unit = " ".join(names)
-    return core, _HALVES_OF_THE_DAY.get(unit, unit) or currency, multiplier
+    if any(token in _MODULUS for token in behind):
+        return core, "mod " + "".join(value for kind, value in behind if kind == "number"), 1
+    text = "".join(
+        _UNIT_SIGNS.get(value, value if kind in ("symbol", "number") else f" {value} ") for kind, value in behind
+    )
+    text = _HALVES_OF_THE_DAY.sub(r"\1m", _DEGREE_SIGN.sub(" degree ", text))
+    unit, multiplier = read_unit(text)
+    return core, f"{currency}*{unit}" if currency and unit else unit or currency, multiplier
 
 
+_MODULUS = (("command", "pmod"), ("command", "bmod"), ("command", "mod"), ("word", "mod"))
+_UNIT_SIGNS = {"circ": " degree ", "cdot": " ", "$": " dollar ", "C": " celsius ", "F": " fahrenheit "}
+_DEGREE_SIGN = re.compile(r"\^\{?\s*degree\s*\}?")
+_HALVES_OF_THE_DAY = re.compile(r"\b([ap])\s*\.\s*m\b")
 _OF_ANGLES = {("command", name) for name in ("sin", "cos", "tan", "cot", "sec", "csc")}
 
 
-def _without_currency(tokens: list[Token]) -> tuple[list[Token], bool]:
+def _without_currency(tokens: list[Token]) -> tuple[list[Token], str]:
     """Drop a currency sign at the front, behind a leading minus, or at the end."""
     sign = ("command", "$")
     for position in (0, 1, len(tokens) - 1):
         if len(tokens) > 1 and tokens[position] == sign and (position != 1 or tokens[0] == ("symbol", "-")):
-            return tokens[:position] + tokens[position + 1 :], True
-    return tokens, False
+            return tokens[:position] + tokens[position + 1 :], "dollar"
+    return tokens, ""
 
 
 def _unit_width(tokens: list[Token], end: int) -> int:
     """Return how many tokens before ``end`` belong to a unit, 0 if none do."""
-    kind, value = tokens[end - 1]
-    if kind == "text" or (kind, value) == ("symbol", "%"):
+    last = tokens[end - 1]
+    before = tokens[end - 2] if end > 1 else ("end", "")
+    if last[0] == "text" or last in (("symbol", "%"), ("command", "min"), ("command", "sec"), ("command", "$")):
         return 1
-    if kind == "word" and end > 1 and (value.lower() in UNITS or value.lower() in _SHORT_UNITS or len(value) >= 4):
-        return 1
-    if (kind, value) == ("command", "circ"):
-        return 2 if tokens[end - 2] == ("symbol", "^") else 1
-    if tokens[max(0, end - 4) : end] == [("symbol", "^"), ("symbol", "{"), ("command", "circ"), ("symbol", "}")]:
-        return 4
-    if kind == "number" and value in ("2", "3") and end > 2 and tokens[end - 2] == ("symbol", "^"):
-        return 2 if _is_unit_word(tokens[end - 3]) else 0
-    if (kind, value) == ("symbol", "}") and end > 3:
-        if tokens[end - 3] == ("symbol", "{") and tokens[end - 4] == ("symbol", "^") and tokens[end - 2][0] == "number":
-            return 4 if end > 4 and _is_unit_word(tokens[end - 5]) else 0
-        opening = next((index for index in range(end - 2, -1, -1) if tokens[index] == ("symbol", "{")), 0)
-        if opening and tokens[opening - 1] in (("command", "pmod"), ("command", "mod"), ("command", "bmod")):
-            return end - opening + 1
-        inside = tokens[opening + 1 : end - 1]  # \mathrm{cm}
-        if opening and inside and all(_is_unit_word(token) for token in inside):
+    if last[0] == "word":
+        return int(end > 1 and (_is_unit_word(last) or len(last[1]) >= 4))
+    if last[0] == "letter":
+        return int(last[1] in "CF" and _ends_in_degrees(tokens, end - 1))
+    if last == ("command", "circ"):
+        return 2 if before == ("symbol", "^") else 1
+    if last == ("symbol", "/") or last == ("command", "cdot"):
+        return int(end < len(tokens) and tokens[end][0] == "text" or end < len(tokens) and _is_unit_word(tokens[end]))
+    for shape in _EXPONENTS:
+        start = end - len(shape)
+        if start > 0 and all(map(_fits, tokens[start:end], shape)):
+            return len(shape) if ("command", "circ") in shape or _is_unit_word(tokens[start - 1]) else 0
+    if before in _MODULUS and last[0] == "number":
+        return 2
+    if last in (("symbol", "}"), ("close", ")")):
+        opening = next(
+            (index for index in range(end - 2, 0, -1) if tokens[index] in (("symbol", "{"), ("open", "("))), 0
+        )
+        inside = tokens[opening + 1 : end - 1]
+        if opening and (tokens[opening - 1] in _MODULUS or inside[:1] == [("word", "mod")]):
+            return end - opening + (tokens[opening - 1] in _MODULUS)
+        if opening and inside and all(map(_is_unit_word, inside)):  # \mathrm{cm}
             return end - opening
-    if (kind, value) == ("symbol", "/") and end < len(tokens) and end > 1 and _is_unit_word(tokens[end - 2]):
-        return 1
-    if kind == "close" and value == ")" and end > 2 and ("word", "mod") in tokens[:end]:
-        opening = next((index for index in range(end - 1, -1, -1) if tokens[index] == ("open", "(")), 0)
-        return end - opening if opening and tokens[opening + 1] == ("word", "mod") else 0
     return 0
 
 
+# The ends of units that have more than one token; a number is any number.
+_EXPONENTS = [
+    [("symbol" if sign in "^{}-" else "number" if sign == "2" else "command", sign) for sign in shape.split()]
+    for shape in ("^ { circ }", "^ { - 2 }", "^ { 2 }", "^ - 2", "^ 2")
+]
+
+
+def _fits(token: Token, sign: Token) -> bool:
+    return token == sign or token[0] == sign[0] == "number"
+
+
+def _ends_in_degrees(tokens: list[Token], end: int) -> bool:
+    return any(token == ("command", "circ") for token in tokens[max(0, end - 2) : end])
+
+
 def _is_unit_word(token: Token) -> bool:
-    return token[0] == "text" or token[0] == "word" and (token[1].lower() in UNITS or token[1].lower() in _SHORT_UNITS)
+    return token[0] == "text" or token[0] == "word" and token[1] not in ONLY_IN_TEXT and is_unit(token[1])

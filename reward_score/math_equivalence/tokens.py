@@ -23,14 +23,14 @@ def names(text: str) -> frozenset[str]:
 
 FUNCTIONS = names(
     """
-    sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh ln log lg exp sqrt abs gcd lcm max min
+    sin cos tan cot sec csc arcsin arccos arctan arccot sinh cosh tanh coth ln log lg exp sqrt abs gcd lcm max min
     """
 )
 # Commands that only change the look.
 _INVISIBLE = names(
     """
     left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle
-    limits nolimits quad qquad thinspace medspace thickspace enspace hfill rm bf it
+    large Large LARGE huge underline limits nolimits quad qquad thinspace medspace thickspace enspace hfill rm bf it
     """
 )
 _FONTS = names(
@@ -57,10 +57,12 @@ _SYNONYMS = dict(
     wedge:and vee:or bar:overline simeq:approx cong:approx doteq:approx thickapprox:approx sim:approx
     lang:langle rang:rangle smallsetminus:setminus backslash:setminus prime:' emptyset:varnothing
     implies:Rightarrow colon:: div:/ cdotp:cdot asin:arcsin acos:arccos atan:arctan infin:infty infinity:infty
+    tg:tan ctg:cot arctg:arctan cosec:csc cth:coth dots:ldots dotsc:ldots cdots:ldots
         """
     )
 )
 _BARE_COMMANDS = FUNCTIONS | {"pi", "infty", "infinity", "theta", "asin", "acos", "atan"}
+_FUNCTION_NAMES = _BARE_COMMANDS - {"pi", "infty", "infinity", "theta", "min", "max"} | {"tg", "ctg", "arctg", "cosec"}
 
 _UNICODE = str.maketrans(
     dict(
@@ -92,24 +94,34 @@ _UNICODE = str.maketrans(
     | dict.fromkeys("\u00a0\u2009\u202f", " ")
     | dict.fromkeys("\u200b\u200c\u200d\ufeff\u2061", "")
     | dict.fromkeys("°º", r"^\circ ")
+    | {"℃": r"^\circ \text{C}"}
     | {"ℝ": r"\mathbb{R}"}
 )
 
 _TOKEN = re.compile(
     r"""(?P<space>(?:\s|~|\\[,;:!> \t\n]|\\(?=\s|$))+)
     |(?P<number>
-        [0-9]{1,3}(?:(?:,(?:\\!)+\s*|\{,\}(?:\\!)*|,|\\[ ,]|[ ])[0-9]{3})+(?![0-9])(?:\.[0-9]+)?
+        [0-9]{1,3}(?:(?:\s?,\s?(?:\\!)+\s*|\{,\}(?:\\!)*|,|\\[ ,]|[ ])[0-9]{3})+(?![0-9])(?:\.[0-9]+)?
         |(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3}(?![0-9a-zA-Z]))?)
+    |(?P<dots>\.{2,}|…)
     |(?P<command>\\[a-zA-Z]+\*?)
     |(?P<escaped>\\.)
+    |(?P<han>[\u4e00-\u9fff]+)
     |(?P<word>[a-zA-Z]+)
     |(?P<symbol>.)""",
     re.VERBOSE | re.DOTALL,
 )
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _SPACES = re.compile(r"\s*")
+# What stands behind a value and may be its unit.
+_UNIT_TEXT = re.compile(r"[A-Za-z%°\s./^{}·0-9-]+|[\u4e00-\u9fff]+")
+_UNIT_LETTERS = frozenset("msghLNJWVAKCF")
+_OPERATORS = frozenset("+-*^_=<>,;:(|")
 # \text{B}, \text{13}, \text{(B)}, \text{A, C}: what is inside is the answer itself
-_TEXT_OF_MATH = re.compile(r"\(?[A-Za-z]\)?|[A-Za-z](?:\s*,\s*[A-Za-z])+|[-+]?[0-9][0-9,.]*(?:/[0-9]+)?")
+_TEXT_OF_MATH = re.compile(
+    r"\(?[A-Za-z]\)?|[A-Za-z](?:\s*,\s*[A-Za-z])+|\(?[a-z]\s*=\s*-?[0-9./]+\)?"
+    r"|[-+(]?(?:[0-9][0-9,.:/() ]*|(?:and|or)\s)+(?:cm|m|km|%|\\%|degrees|dollars)?"
+)
 _ESCAPED = {
     **{"\\": ("command", "\\"), "$": ("command", "$")},
     **{
@@ -143,6 +155,10 @@ def tokenize(text: str) -> list[Token]:
             # The dot behind 42 ends a sentence; behind 0 it may begin 0.\overline{3}.
             ends = value.endswith(".") and not text.startswith("\\", position)
             tokens.append(("number", value[:-1] if ends else value))
+        elif kind == "dots":
+            tokens.append(("command", "ldots"))
+        elif kind == "han":
+            tokens.append(("text", value))
         elif kind == "symbol":
             tokens.append(_BRACKETS.get(value, ("symbol", value)))
         elif kind == "word":
@@ -166,18 +182,22 @@ def _add_command(tokens: list[Token], name: str, text: str, position: int) -> in
     name = _SYNONYMS.get(name, name)
     if name in _INVISIBLE:
         return position + 1 if name in ("left", "right") and text.startswith(".", position) else position
-    if name in _FONTS:
-        return position  # its braces are a group like any other
     if name in _WITHOUT_PRINT:
         return _group(text, position)[1]
-    if name in _TEXTS:
-        content, position = _group(text, position)
-        inside = (content or "").strip().strip("$")
-        if _TEXT_OF_MATH.fullmatch(inside):
+    if name in _TEXTS or name in _FONTS:
+        content, behind = _group(text, position)
+        inside = re.sub(r"~|\\[,;: ]", " ", content or "").strip(" $")
+        if inside in _FUNCTION_NAMES:
+            tokens.append(("command", _SYNONYMS.get(inside, inside)))
+        elif _after_value(tokens) and (len(inside) > 1 or inside in _UNIT_LETTERS) and _UNIT_TEXT.fullmatch(inside):
+            tokens.append(("text", inside))
+        elif name in _FONTS:
+            return position  # its braces are a group like any other
+        elif _TEXT_OF_MATH.fullmatch(inside):
             tokens.extend(tokenize(inside))
-        elif content is not None:
-            tokens.append(("text", content))
-        return position
+        elif inside:
+            tokens.append(("text", inside))
+        return behind
     if name in ("mathbb", "Bbb"):
         content, position = _group(text, position)
         tokens.append(("command", f"set {content}"))
@@ -193,6 +213,15 @@ def _add_command(tokens: list[Token], name: str, text: str, position: int) -> in
     else:
         tokens.append(("command" if name.isalpha() else "symbol", name))
     return position
+
+
+def _after_value(tokens: list[Token]) -> bool:
+    """Return whether a value stands before, or a unit and a sign that joins it to the next one."""
+    if not tokens or tokens[-1][1] in _OPERATORS or tokens[-1][0] == "open":
+        return False
+    if tokens[-1] in (("symbol", "/"), ("command", "cdot"), ("symbol", "{")):
+        return len(tokens) > 1 and tokens[-2][0] == "text"
+    return tokens[-1][0] in ("number", "letter", "close", "text") or tokens[-1][1] in ("}", "pi", "circ", "%", "!")
 
 
 def _group(text: str, position: int) -> tuple[str | None, int]:

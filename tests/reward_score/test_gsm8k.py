@@ -146,6 +146,14 @@ def test_format_weight_is_added_for_form_alone():
     assert score("it is 18", "18", format_weight=0.1)["score"] == 1.0
 
 
+@pytest.mark.parametrize(
+    "response", ["<think>maybe #### 18</think> I do not know.", "<think>#### 18", "<think>18</think>"]
+)
+def test_a_number_in_the_thoughts_is_no_answer(response):
+    assert score(response, "18") == {"score": 0.0, "acc": 0.0, "format": 0.0}
+    assert score(f"{response}</think>#### 18", "18")["acc"] == 1.0
+
+
 def test_an_unknown_method_is_refused():
     with pytest.raises(ValueError, match="method='loose'"):
         score("#### 18", "18", method="loose")

@@ -59,7 +59,7 @@ def test_results_come_back_from_another_process(calls):
 def test_a_call_without_a_result_says_so_and_the_next_one_works(calls, function):
     with pytest.raises(
         IsolationError,
-        match={"spin": "no result in 1 s", "eat": "MemoryError", "die": "died", "fail": "of its own"}[function],
+        match={"spin": "no result in 1 s", "eat": "MemoryError", "die": "killed", "fail": "of its own"}[function],
     ):
         calls.call(function)
     assert calls.call("echo", 1) == 1
@@ -91,6 +91,62 @@ def test_the_deadline_starts_with_the_call_and_not_with_the_wait(calls):
     for thread in threads:
         thread.join()
     assert results == ["awake"] * len(threads)
+
+
+def test_a_call_does_not_wait_for_the_end_of_others(calls):
+    others = [threading.Thread(target=calls.call, args=("sleep", 1.5)) for _ in range(os.cpu_count() - 1)]
+    start = time.perf_counter()
+    for other in others:
+        other.start()
+    calls.call("sleep", 0.2)
+    assert time.perf_counter() - start < 1.4
+    for other in others:
+        other.join()
+
+
+def test_waiting_costs_cpu_time_only(calls):
+    assert calls.call("sleep", 2.0) == "awake"  # the limit is one second of CPU time
+
+
+def test_a_module_that_cannot_be_imported_is_tried_once():
+    module = IsolatedModule("no_such_module", seconds=1.0, megabytes=100)
+    for _ in range(2):
+        start = time.perf_counter()
+        with pytest.raises(IsolationError, match="no_such_module.* ended with an error"):
+            module.call("anything")
+    assert time.perf_counter() - start < 0.05
+
+
+def test_after_a_fork_the_child_has_a_server_of_its_own(calls):
+    before = calls.call("pid")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if calls.call("echo", 3) == 3 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert calls.call("pid") != before
+
+
+@pytest.mark.parametrize(
+    "circumstance",
+    [
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+        "files = [open(os.devnull) for _ in range(1100)]",
+        "os.chdir(sys.argv[1])",
+        "os.close(0), os.close(1)",
+    ],
+)
+def test_circumstances_of_the_caller(tmp_path, circumstance):
+    (tmp_path / "select.py").write_text("raise SystemExit('not the standard library')")
+    (tmp_path / "reward_score").mkdir()
+    script = (
+        "import os, resource, signal, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (2000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "from reward_score.isolation import IsolatedModule\n"
+        f"{circumstance}\n"
+        "module = IsolatedModule('json', 1.0, 100)\n"
+        "sys.exit([module.call('loads', f'[{i}]') for i in range(3)] != [[0], [1], [2]])\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=True, timeout=60)
 
 
 def test_too_long_arguments_are_refused(calls):
