@@ -1,9 +1,9 @@
 """Calls in processes that can be killed: limits in time and memory that hold for any code, from any thread. Linux only.
 
-Signals work in the main thread only, threads cannot be stopped, and process pools of the standard library neither stop
-a running call nor survive a killed worker; pools that do (pebble) start workers that import the caller's main script
-again. Here a server process imports a module once and forks for each call, so that a call starts in milliseconds and ends by
-``kill`` without harm to the next:
+Signals work in the main thread only, threads cannot be stopped, and process pools of the standard library neither
+stop a running call nor survive a killed worker; pools that do (pebble) start workers that import the caller's main
+script again. Here a server process imports a module once and forks for each call, so that a call starts in
+milliseconds and ends by ``kill`` without harm to the next:
 
 - the limits of a call begin when it starts, not while it waits for others;
 - a call whose process dies is made once more; a server that is killed is started again;

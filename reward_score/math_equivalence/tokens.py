@@ -242,6 +242,8 @@ def _group(text: str, position: int) -> tuple[str | None, int]:
 
 def number(text: str) -> Fraction:
     """Return the value of a number token, its thousands separators removed."""
+    if text.isdecimal():
+        return Fraction(int(text))
     plain = re.sub(r"[^0-9.eE+-]", "", text)
     return Fraction(plain + "0" if plain.endswith(".") else plain)
 
