@@ -4,14 +4,15 @@
     python -m reward_score --self-test data/gsm8k/train.parquet
 
 A file is JSON Lines or parquet: verl's data with a column of responses, a rollout dump (input, output, gts), or
-labelled answers (pred, gold, label; rows of kind "answer" are written in the task's form, rows marked soft count in no
-verdict).
+labelled answers (pred, gold, label). Rows with these three may have two columns more: kind, where "answer" means that
+pred is a bare answer, to be written in the task's form; soft, where true means that the row counts in no verdict.
 Exit code: 0, 1 if the self-test failed, 2 if the command or a file cannot be used.
 """
 
 import argparse
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections import Counter
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
 from reward_score.composition import Composition, Sample, read_value
 from reward_score.configuration import check_configuration, options_of
@@ -28,14 +30,14 @@ from reward_score.rows import (
     RowsError,
     count_rows,
     data_source_of,
+    is_labelled_answer,
     label_of,
     read_rows,
     responses_of,
     truth_of,
 )
-from reward_score.self_test import Row, as_response, self_test
+from reward_score.self_test import Row, as_response, self_test, shown
 
-EXCERPT = 60
 VERDICTS = {
     (True, True): "true positive",
     (False, False): "true negative",
@@ -58,19 +60,31 @@ class Tally:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    args = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a model may write half a surrogate pair
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.self_test is not None:
+        for option in ("out", "response_column", "label_column"):
+            if getattr(args, option) is not None:
+                parser.error(f"--{option.replace('_', '-')} has no effect on --self-test, which reads no responses")
     try:
         options = _options(args.option)
-        if args.self_test is not None:
-            return _self_test(args, options)
-        return _score_file(args, options)
-    except RowsError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except ValueError as error:  # a wrong composition, option or data source
-        print(f"error: {error}", file=sys.stderr)
-    return 2
+        code, text = (_score_file if args.self_test is None else _self_test)(args, options)
+    except (RowsError, ValueError) as error:  # ValueError: a wrong composition, option or data source
+        _say(f"error: {error}", sys.stderr)
+        return 2
+    _say(text, sys.stdout)
+    return code
+
+
+def _say(text: str, stream: TextIO | None) -> None:
+    """Print to a stream that may be closed, or lose its reader (``| head``): then there is nobody to tell."""
+    if stream is None:
+        return
+    stream.reconfigure(errors="replace")  # a model may write half a surrogate pair
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # the interpreter flushes once more when it ends
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m reward_score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--data", type=Path, metavar="FILE", help="score the responses in FILE")
-    what.add_argument("--self-test", type=Path, metavar="FILE", help="test the reward on the ground truths in FILE")
+    what.add_argument("--data", type=_path, metavar="FILE", help="score the responses in FILE")
+    what.add_argument("--self-test", type=_path, metavar="FILE", help="test the reward on the ground truths in FILE")
     parser.add_argument("--rewards", help="the composition, such as correctness:1.0,format:0.2, or a .yaml file")
     parser.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="an option of the task's scorer; repeatable"
@@ -88,9 +102,27 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--response-column", help="default: response, output, responses, completion or pred")
     parser.add_argument("--truth-column", help="default: reward_model, ground_truth, gts or gold")
     parser.add_argument("--label-column", help="1 for right answers, 0 for wrong ones (default: label, if it exists)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write each row with its rewards as JSON Lines")
-    parser.add_argument("--show", type=int, default=10, metavar="N", help="disagreements or failures shown (10)")
+    parser.add_argument("--out", type=_path, metavar="FILE", help="write each row with its rewards as JSON Lines")
+    parser.add_argument(
+        "--show", type=_count_shown, default=10, metavar="N", help="disagreements or failures shown (10)"
+    )
     return parser
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty text names no file")
+    return Path(text)
+
+
+def _count_shown(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; write a whole number, 0 or more")
+    return number
 
 
 def _options(given: list[str]) -> dict[str, object]:
@@ -103,7 +135,8 @@ def _options(given: list[str]) -> dict[str, object]:
     return options
 
 
-def _score_file(args: argparse.Namespace, options: dict[str, object]) -> int:
+def _score_file(args: argparse.Namespace, options: dict[str, object]) -> tuple[int, str]:
+    """Return the exit code and what to print."""
     columns = Columns(args.data_source, args.response_column, args.truth_column, args.label_column)
     composition = Composition.parse(args.rewards)
     if args.out is not None and args.out.resolve() == args.data.resolve():
@@ -122,16 +155,24 @@ def _score_file(args: argparse.Namespace, options: dict[str, object]) -> int:
                 checked.add(source)
             results = []
             for answer in responses_of(row, place, columns):
-                bare = row.get("kind") == "answer" and answer and not answer.isspace()
-                response = as_response(source, answer) if bare else answer
+                bare = is_labelled_answer(row) and row.get("kind") == "answer" and answer and not answer.isspace()
+                response = _in_the_tasks_form(source, answer, place) if bare else answer
                 results.append(composition.score(Sample(source, response, truth, own)))
                 _count(tally, number, row, results[-1], label, truth, answer)
             write(row | {"rewards": results[0] if len(results) == 1 else results})
             tick()
     if not tally.scored:
         raise RowsError(args.data, "has no rows", "give a file with rows")
-    print(_report(args.data, tally, args.rewards, args.show))
-    return 0
+    return 0, _report(args.data, tally, args.rewards, args.show)
+
+
+def _in_the_tasks_form(source: str, answer: str, place: str) -> str:
+    try:
+        return as_response(source, answer)
+    except ValueError as error:
+        what = f"the answer {shown(answer)} cannot be written as a response of {source}: {error}"
+        fix = "correct --data-source; or write whole responses, and leave the column 'kind' out"
+        raise RowsError(f"{place}, of kind 'answer'", what, fix) from error
 
 
 def _count(tally: Tally, number: int, row: dict, result: dict, label: bool | None, truth: object, answer: str | None):
@@ -139,13 +180,13 @@ def _count(tally: Tally, number: int, row: dict, result: dict, label: bool | Non
     tally.sums.update(result)
     if label is None:
         return
-    if row.get("soft") is True:
+    if is_labelled_answer(row) and row.get("soft") is True:
         tally.soft += 1
         return
     verdict = VERDICTS[label, result["acc"] == 1.0]
     tally.verdicts[verdict] += 1
     if verdict in DISAGREEMENTS:
-        tally.disagreements.append((number, verdict, _line(truth), _line(answer)))
+        tally.disagreements.append((number, verdict, shown(truth), shown(answer)))
 
 
 def _report(path: Path, tally: Tally, rewards: str | None, show: int) -> str:
@@ -180,7 +221,8 @@ def _report(path: Path, tally: Tally, rewards: str | None, show: int) -> str:
     return "\n".join(lines)
 
 
-def _self_test(args: argparse.Namespace, options: dict[str, object]) -> int:
+def _self_test(args: argparse.Namespace, options: dict[str, object]) -> tuple[int, str]:
+    """Return the exit code and what to print."""
     path = args.self_test
     columns = Columns(args.data_source, None, args.truth_column, None)
     rows = []
@@ -192,22 +234,27 @@ def _self_test(args: argparse.Namespace, options: dict[str, object]) -> int:
         raise RowsError(path, "has no rows", "give a file with rows")
     with _progress(path) as tick:
         result = self_test(rows, args.rewards, options, tick)
-    for source, reason in result.skipped.items():
-        print(f"{path}: rows of {source} are not tested: {reason}")
+    lines = [
+        f"{path}: {count:,} rows of {source} are not tested: {reason}"
+        for (source, reason), count in result.untested.items()
+    ]
     if not result.failures:
-        print(f"{path}: self-test passed, {result.tested:,} rows: their own golds are right, those of others are wrong")
-        return 0
-    print(f"{path}: self-test failed in {_share(len(result.failures), result.tested)} rows; rows are counted from 1")
-    print("\n".join(f"  {failure}" for failure in result.failures[: args.show]))
+        lines.append(
+            f"{path}: self-test passed, {result.tested:,} rows: their own golds are right, those of others are wrong"
+        )
+        return 0, "\n".join(lines)
+    share = _share(len(result.failures), result.tested)
+    lines.append(f"{path}: self-test failed in {share} rows; rows are counted from 1")
+    lines += [f"  {failure}" for failure in result.failures[: args.show]]
     if len(result.failures) > args.show:
-        print(f"  and {len(result.failures) - args.show:,} more; --show {len(result.failures)} lists them all")
-    return 1
+        lines.append(f"  and {len(result.failures) - args.show:,} more; --show {len(result.failures)} lists them all")
+    return 1, "\n".join(lines)
 
 
 @contextmanager
 def _progress(path: Path) -> Iterator[Callable[[], object]]:
     """Yield a function to call once a row; on a terminal it moves a bar, if rich is installed."""
-    if not sys.stderr.isatty() or find_spec("rich") is None:
+    if sys.stderr is None or not sys.stderr.isatty() or find_spec("rich") is None:
         yield lambda: None
         return
     from rich.console import Console
@@ -225,6 +272,7 @@ def _writer(out: Path | None) -> Iterator[Callable[[dict], object]]:
     if out is None:
         yield lambda row: None
         return
+    _check_out(out)
     try:
         handle, draft = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     except OSError as error:
@@ -238,6 +286,18 @@ def _writer(out: Path | None) -> Iterator[Callable[[dict], object]]:
         Path(draft).unlink(missing_ok=True)
 
 
+def _check_out(out: Path) -> None:
+    """Refuse what is no file of its own: a rename would put the rows in place of a device or a link."""
+    try:
+        mode = os.lstat(out).st_mode
+    except OSError:  # there is nothing yet, or the folder cannot be used, which shows when the file is opened
+        return
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a symbolic link", stat.S_IFCHR: "a device"}
+        what = f"is {kinds.get(stat.S_IFMT(mode), 'no regular file')}"
+        raise RowsError(f"--out {out}", what, "name a file that does not exist yet, or a regular one to replace")
+
+
 def _as_json(value: object) -> object:
     return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)  # images are not repeated
 
@@ -245,13 +305,6 @@ def _as_json(value: object) -> object:
 def _share(count: int, total: int, of: str = "") -> str:
     percent = f"{count / total:.2%}" if total else "-"
     return f"{count:,} of {total:,}{of} ({percent})"
-
-
-def _line(value: object) -> str:
-    """Return the end of a text, where the answer stands, on one line and without control characters."""
-    text = " ".join(str(value).split())
-    text = text if len(text) <= EXCERPT else f"...{text[-EXCERPT:]}"
-    return repr("".join(character if character.isprintable() else "?" for character in text))
 
 
 if __name__ == "__main__":

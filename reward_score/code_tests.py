@@ -42,6 +42,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reward_score.extraction import answer_region
+from reward_score.ground_truth import opened
 
 RUNNER = Path(__file__).with_name("code_runner.py")
 # Seconds for the interpreter to start on a busy machine, for the supervisor to clean up and report, and for the removal
@@ -141,8 +142,8 @@ def _check_options(
     if execute is not True:
         raise ValueError(
             f"execute={execute!r}: scoring by tests runs code that the model wrote, with the rights of this user, "
-            "within limits of time and memory but not in a sandbox. If that is acceptable here, set execute=True "
-            "(verl: +reward.custom_reward_function.reward_kwargs.execute=True); if not, use verl's SandboxFusion."
+            "within limits of time and memory but not in a sandbox. If that is acceptable here, set execute=True (how: "
+            "docs/en/rewards.md); if not, use verl's SandboxFusion."
         )
     if not isinstance(all_or_nothing, bool):
         raise ValueError(f"all_or_nothing={all_or_nothing!r}: write true or false")
@@ -155,7 +156,9 @@ def _check_options(
 
 def _tests(ground_truth: object) -> list[_Test]:
     try:
-        truth = json.loads(ground_truth) if isinstance(ground_truth, str) else ground_truth
+        truth = opened(ground_truth)
+        if isinstance(truth, str):
+            raise ValueError("a text that is no JSON object")
         if "fn_name" in truth:
             raise ValueError("tests that call a function by name; write them as asserts")
         if "inputs" in truth:
@@ -167,7 +170,7 @@ def _tests(ground_truth: object) -> list[_Test]:
             tests = [_Test(code=_text(truth["test"]))]
         if not tests:
             raise ValueError("no tests")
-    except (LookupError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise ValueError(
             f"ground truth {str(ground_truth)[:200]!r}: {error}; code tests need {{'inputs': ['1\\n'], 'outputs': "
             "['1\\n']}, {'assert_case': ['assert f(1) == 1']} or {'test': 'assert f(1) == 1'}"

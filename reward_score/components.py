@@ -6,16 +6,15 @@ Three components are what the row's task says: ``correctness`` is its ``acc``, `
 ``score``. The functions of ``reward_score.tutorial`` are components under their own names.
 """
 
-import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from reward_score.data_sources import load
+from reward_score.data_sources import load, nearest
 
 # component -> the key of the task scorer's result
 TASK_KEYS = {"correctness": "acc", "format": "format", "task": "score"}
@@ -44,17 +43,38 @@ class Component:
     name: str
     location: str | None
 
-    @property
+    def __reduce__(self):
+        return component, (self.name,)
+
+    @cached_property
     def function(self) -> Callable[..., float]:
-        return _function(self.location)
+        """The function of a response; those of the tutorials take a batch."""
+        function = load(self.location)
+        if function.__module__ != "reward_score.tutorial":
+            return function
 
-    @property
-    def needs_truth(self) -> bool:
-        return self.location is None or _positional_arguments(self.function) > 1
+        def judge_one(response: str, ground_truth: str) -> float:
+            return function(prompts=[""], completions=[response], answer=[ground_truth])[0]
 
-    @property
-    def needs_acc(self) -> bool:
+        return judge_one
+
+    @cached_property
+    def takes_truth(self) -> bool:
+        """Whether the function takes the ground truth."""
+        if self.location is None:
+            return False
+        parameters = inspect.signature(self.function).parameters.values()
+        return sum(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters) > 1
+
+    @cached_property
+    def takes_acc(self) -> bool:
+        """Whether the function takes the task's verdict."""
         return self.location is not None and VERDICT in inspect.signature(self.function).parameters
+
+    @cached_property
+    def needs_task(self) -> bool:
+        """Whether the component is a part of the task's result, or a function of its verdict."""
+        return self.location is None or self.takes_acc
 
     def option_hints(self) -> dict[str, Any]:
         """Return the component's options with their types."""
@@ -71,12 +91,12 @@ class Component:
             if options:
                 raise ValueError(
                     f"{where} takes no options, got {', '.join(options)}; the task scorer's options stand beside the "
-                    "rewards (verl: reward.custom_reward_function.reward_kwargs.<option>)"
+                    "composition, not in it (how: docs/en/rewards.md)"
                 )
             return
         check_options(self.function, options, where)
-        arguments = ("", "0") if self.needs_truth else ("",)
-        verdict = {VERDICT: 0.0} if self.needs_acc else {}
+        arguments = ("", "0") if self.takes_truth else ("",)
+        verdict = {VERDICT: 0.0} if self.takes_acc else {}
         try:
             self.function(*arguments, **verdict, **options)
         except (ValueError, TypeError) as error:  # the function knows which values are possible
@@ -111,12 +131,6 @@ def component(name: str) -> Component:
     if name not in COMPONENTS:
         raise ValueError(f"no reward component '{name}'{nearest(name, COMPONENTS)}; there are: {', '.join(COMPONENTS)}")
     return COMPONENTS[name]
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Return " (did you mean ...?)" with the names that look like this one, or nothing."""
-    close = difflib.get_close_matches(name, list(names), n=2, cutoff=0.5)
-    return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
 
 
 def check_options(function: Callable, options: Mapping[str, object], where: str) -> None:
@@ -173,18 +187,6 @@ def describe(hint: Any) -> str:
     return names.get(hint, str(getattr(hint, "__name__", hint)))
 
 
-@cache
-def _function(location: str) -> Callable[..., float]:
-    function = load(location)
-    if function.__module__ != "reward_score.tutorial":
-        return function
-
-    def judge_one(response: str, ground_truth: str) -> float:
-        return function(prompts=[""], completions=[response], answer=[ground_truth])[0]
-
-    return judge_one
-
-
 def _options(function: Callable) -> list[inspect.Parameter]:
     parameters = inspect.signature(function).parameters.values()
     return [one for one in parameters if one.kind is one.KEYWORD_ONLY and one.name != VERDICT]
@@ -192,9 +194,3 @@ def _options(function: Callable) -> list[inspect.Parameter]:
 
 def _required_options(function: Callable) -> list[str]:
     return [parameter.name for parameter in _options(function) if parameter.default is parameter.empty]
-
-
-@cache
-def _positional_arguments(function: Callable) -> int:
-    parameters = inspect.signature(function).parameters.values()
-    return sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)

@@ -55,7 +55,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Term:
-    """One summand: weight * component(response, options)."""
+    """One summand: weight * component."""
 
     component: Component
     weight: float
@@ -69,6 +69,30 @@ class Term:
         options = ",".join(f"{name}={_spelled(value)}" for name, value in self.options.items())
         return f"{self.name}({options}):{self.weight!r}" if options else f"{self.name}:{self.weight!r}"
 
+    def value(self, sample: Sample, truth: object, task: Mapping[str, float] | None) -> float | None:
+        """Return the component's value before its weight.
+
+        Args:
+            sample: the response and its data source.
+            truth: its ground truth as a scorer takes it.
+            task: the result of the task's scorer, None if that failed.
+
+        Returns:
+            The value, or None if the component failed or its task did: an unknown verdict is not a wrong one.
+        """
+        part = self.component
+        if part.needs_task and task is None:
+            return None
+        if part.location is None:
+            return task[TASK_KEYS[part.name]]
+        arguments = (sample.response, truth) if part.takes_truth else (sample.response,)
+        verdict = {VERDICT: task["acc"]} if part.takes_acc else {}
+        try:
+            return _number(part.function(*arguments, **verdict, **self.options))
+        except Exception as error:
+            log_failure(sample.data_source, f"component '{self.name}'", error)
+            return None
+
 
 class Composition:
     """A weighted sum of components. Without terms it is the task's own ``score``.
@@ -79,7 +103,7 @@ class Composition:
 
     def __init__(self, terms: Sequence[Term] = ()):
         self.terms = tuple(terms)
-        self._parts = [_Part(term) for term in self.terms]
+        self._needs_task = not self.terms or any(term.component.needs_task for term in self.terms)
 
     @classmethod
     def parse(cls, rewards: object) -> "Composition":
@@ -117,37 +141,45 @@ class Composition:
 
         Returns:
             ``score``: the weighted sum, or the task's own score if there are no terms.
-            ``acc``: the task's verdict.
+            ``acc``: the task's verdict, 0.0 if its scorer failed.
             the value of each component under its name, before its weight; without terms the task's ``format``.
-            ``scorer_error``: 1.0 if a scorer or component failed, whose value is then 0.0, else 0.0. Each kind of
-            failure is logged once.
+            ``scorer_error``: 1.0 if something failed that the score is made of, whose value is then 0.0, else 0.0.
+            Each kind of failure is logged once. A verdict that no component asks for is none of these.
         """
         response, truth, task = _text(sample.response), None, None
         if response is None:
             log_failure(sample.data_source, "the response", TypeError(f"{type(sample.response).__name__}, not a text"))
             return {"score": 0.0, "acc": 0.0, **dict.fromkeys(self.names(), 0.0), SCORER_ERROR: 1.0}
+        if response is not sample.response:
+            sample = sample._replace(response=response)
         failed = False
         try:
             truth = plain_truth(sample.ground_truth)
             found = scorer_of(sample.data_source)(response, truth, **sample.options)
             task = {key: _number(found[key]) for key in TASK_RESULT}
-            failed = bool(found.get(SCORER_ERROR))  # a scorer that knows of its failure
+            if found.get(SCORER_ERROR):  # a scorer that knows of its failure
+                failed = self._task_failed(sample, RuntimeError("gave no verdict"))
         except Exception as error:
-            failed = True
-            log_failure(sample.data_source, "the task's scorer", error)
+            failed = self._task_failed(sample, error)
         if not self.terms:
             return {**(task or dict.fromkeys(TASK_RESULT, 0.0)), SCORER_ERROR: float(failed)}
 
         values = {}
-        for part in self._parts:
-            value = part.value(sample.data_source, response, truth, task)
+        for term in self.terms:
+            value = term.value(sample, truth, task)
             failed |= value is None
-            values[part.name] = value or 0.0
-        total = sum(part.weight * values[part.name] for part in self._parts)
+            values[term.name] = value or 0.0
+        total = sum(term.weight * values[term.name] for term in self.terms)
         if not math.isfinite(total):
             failed, total = True, 0.0
             log_failure(sample.data_source, "the weighted sum", OverflowError("is not finite"))
         return {"score": total, "acc": task["acc"] if task else 0.0, **values, SCORER_ERROR: float(failed)}
+
+    def _task_failed(self, sample: Sample, error: Exception) -> bool:
+        """Log that the task's scorer failed, if the score needs it, and say whether it does."""
+        if self._needs_task:
+            log_failure(sample.data_source, "the task's scorer", error)
+        return self._needs_task
 
     def score_without_truth(self, data_source: str, response: str) -> dict[str, float]:
         """Score by those components that need neither ground truth nor verdict. Never raises.
@@ -155,40 +187,20 @@ class Composition:
         Returns:
             The value of each such component under its name, and ``scorer_error``.
         """
-        free = [part for part in self._parts if not (part.needs_task or part.needs_truth)]
-        values = {part.name: part.value(data_source, response, None, None) for part in free}
+        sample = Sample(data_source, response)
+        free = [term for term in self.terms if not (term.component.needs_task or term.component.takes_truth)]
+        values = {term.name: term.value(sample, None, None) for term in free}
         failed = float(None in values.values())
         return {name: value or 0.0 for name, value in values.items()} | {SCORER_ERROR: failed}
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether any part of the score needs the ground truth."""
+        return self._needs_task or any(term.component.takes_truth for term in self.terms)
 
     def names(self) -> tuple[str, ...]:
         """Return the keys that ``score`` adds to ``score``, ``acc`` and ``scorer_error``."""
         return tuple(term.name for term in self.terms) or ("format",)
-
-
-class _Part:
-    """A term made ready to be called."""
-
-    def __init__(self, term: Term):
-        found = term.component
-        self.name, self.weight, self._options = term.name, term.weight, term.options
-        self._task_key = TASK_KEYS.get(found.name)
-        self._function = None if found.location is None else found.function
-        self._needs_acc, self.needs_truth = found.needs_acc, found.needs_truth
-        self.needs_task = found.location is None or found.needs_acc
-
-    def value(self, data_source: str, response: str, truth: object, task: dict[str, float] | None) -> float | None:
-        """Return the component's value, None if it failed or its task did: an unknown verdict is not a wrong one."""
-        if self.needs_task and task is None:
-            return None
-        if self._function is None:
-            return task[self._task_key]
-        arguments = (response, truth) if self.needs_truth else (response,)
-        verdict = {VERDICT: task["acc"]} if self._needs_acc else {}
-        try:
-            return _number(self._function(*arguments, **verdict, **self._options))
-        except Exception as error:
-            log_failure(data_source, f"component '{self.name}'", error)
-            return None
 
 
 def plain_truth(value: object) -> object:
@@ -226,8 +238,10 @@ def log_failure(data_source: object, part: str, error: Exception) -> None:
     """Log that a part of a reward failed, once for each data source, part and type of error."""
     source = ascii(data_source)[:100] if isinstance(data_source, str) else type(data_source).__name__
     kind = type(error).__name__
-    # Half a surrogate pair in an answer must not break the log, nor a long answer fill it.
-    reason = ascii(str(error))[:300]
+    try:  # half a surrogate pair in an answer must not break the log, nor a long answer fill it
+        reason = ascii(str(error))[:300]
+    except Exception:
+        reason = "its text cannot be read"
     _warn_once(
         (source, part, kind),
         f"scorer_error: {part} failed for data_source {source} with {kind}: {reason}; it counts as 0, and this kind is "

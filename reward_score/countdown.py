@@ -16,13 +16,13 @@ Policies, where TinyZero differs:
 """
 
 import ast
-import json
 import operator
 import re
 from collections import Counter
 from fractions import Fraction
 
 from reward_score.extraction import answer_region, tagged
+from reward_score.ground_truth import opened
 
 # An equation has a few short numbers; the limits bound the parser and the size of the fractions.
 MAX_LENGTH = 500
@@ -56,7 +56,7 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
     Raises:
         ValueError: if the ground truth has another form.
     """
-    target, numbers = _puzzle(ground_truth)
+    target, numbers = puzzle(ground_truth)
     answer = tagged(answer_region(solution_str) or "", "answer")
     try:
         tree, tail = _parse(answer or "")
@@ -66,11 +66,16 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
     return {"score": 1.0 if right else WELL_FORMED, "acc": float(right), "format": 1.0}
 
 
-def _puzzle(ground_truth: object) -> tuple[int, list[int]]:
+def puzzle(ground_truth: object) -> tuple[int, list[int]]:
+    """Return a ground truth's target and numbers.
+
+    Raises:
+        ValueError: if it has another form.
+    """
     try:
-        puzzle = json.loads(ground_truth) if isinstance(ground_truth, str) else ground_truth
-        return _whole(puzzle["target"]), [_whole(number) for number in puzzle["numbers"]]
-    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        truth = opened(ground_truth)
+        return _whole(truth["target"]), [_whole(number) for number in truth["numbers"]]
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"ground truth {str(ground_truth)[:200]!r}: countdown needs {{'target': 98, 'numbers': [44, 19, 35]}}"
         ) from error

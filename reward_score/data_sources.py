@@ -3,6 +3,7 @@
 A task's module is imported when its first row is scored, so that importing this package costs next to nothing.
 """
 
+import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -17,16 +18,18 @@ class Task:
         scorer: ``module:function``; the function is called as ``score(response, ground_truth, **options)`` and returns
             ``score``, ``acc`` and ``format``.
         example: a ground truth as the data holds it; None if the task has none.
+        score_options: the options that change its ``score`` alone, neither ``acc`` nor ``format``.
     """
 
     scorer: str
     example: object
+    score_options: tuple[str, ...] = ()
 
 
 TASKS: dict[str, Task] = {
-    "gsm8k": Task("reward_score.gsm8k:score", "18"),
+    "gsm8k": Task("reward_score.gsm8k:score", "18", ("format_weight",)),
     "arithmetic": Task("reward_score.arithmetic:score", "42"),
-    "math": Task("reward_score.math:score", r"\frac{1}{2}"),
+    "math": Task("reward_score.math:score", r"\frac{1}{2}", ("format_weight",)),
     "geometry3k": Task("reward_score.geometry3k:score", "6.5"),
     "countdown": Task("reward_score.countdown:score", {"target": 98, "numbers": [44, 19, 35]}),
     "kk_logic": Task(
@@ -88,33 +91,50 @@ SCORERS: dict[str, str] = {
 class UnknownDataSourceError(ValueError):
     """A row's data_source has no scorer."""
 
-    def __init__(self, unknown: Iterable[str]):
+    def __init__(self, unknown: Iterable[object]):
         super().__init__(
-            f"no scorer for data_source {', '.join(map(repr, unknown))}; known: {', '.join(map(repr, SCORERS))}. "
-            "Correct data_source in the data's parquet files, or add it to SCORERS in reward_score/data_sources.py."
+            f"no scorer for data_source {', '.join(map(unknown_source, unknown))}; all that there are stand in "
+            "docs/en/rewards.md. Correct the rows' data_source, or add it to SCORERS in reward_score/data_sources.py."
         )
 
 
-def check_data_sources(data_sources: Iterable[str]) -> None:
+def task_of(data_source: object) -> str | None:
+    """Return the name of the task that a data source belongs to, None if it is unknown, or no text at all."""
+    return SCORERS.get(data_source) if isinstance(data_source, str) else None
+
+
+def unknown_source(data_source: object) -> str:
+    """Return an unknown data source as a message shows it, with the known ones that look like it."""
+    return f"{repr(data_source)[:100]}{nearest(data_source, SCORERS) if isinstance(data_source, str) else ''}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return " (did you mean ...?)" with the names that look like this one, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=2, cutoff=0.5)
+    return f" (did you mean {' or '.join(map(repr, close))}?)" if close else ""
+
+
+def check_data_sources(data_sources: Iterable[object]) -> None:
     """Check before a run that every data source has a scorer.
 
     Raises:
         UnknownDataSourceError: naming all that have none.
     """
-    unknown = sorted({source for source in data_sources if source not in SCORERS}, key=str)
+    unknown = {repr(source): source for source in data_sources if task_of(source) is None}
     if unknown:
-        raise UnknownDataSourceError(unknown)
+        raise UnknownDataSourceError(unknown[name] for name in sorted(unknown))
 
 
-def scorer_of(data_source: str) -> Callable[..., dict[str, float]]:
+def scorer_of(data_source: object) -> Callable[..., dict[str, float]]:
     """Return the function that scores this data source's task.
 
     Raises:
         UnknownDataSourceError: if there is none.
     """
-    if data_source not in SCORERS:
+    task = task_of(data_source)
+    if task is None:
         raise UnknownDataSourceError([data_source])
-    return load(TASKS[SCORERS[data_source]].scorer)
+    return load(TASKS[task].scorer)
 
 
 @cache
@@ -124,12 +144,12 @@ def load(location: str) -> Callable:
     return getattr(import_module(module), function)
 
 
-def truth_in(data_source: str, value: object) -> object:
+def truth_in(data_source: object, value: object) -> object:
     """Return the ground truth that a published data set's column holds.
 
     GSM8K's ``answer`` is a whole solution, whose final answer follows the last ``####``. Anything else is the ground
     truth itself; a MATH solution with its box is one for the scorer of math.
     """
-    if SCORERS.get(data_source) == "gsm8k" and isinstance(value, str) and "####" in value:
+    if task_of(data_source) == "gsm8k" and isinstance(value, str) and "####" in value:
         return value.rpartition("####")[2].strip()
     return value

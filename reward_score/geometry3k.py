@@ -21,13 +21,14 @@ Policies:
   "and", "or" or commas. A later box corrects an earlier one.
 """
 
-import json
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
 from reward_score.extraction import answer_region, last_boxes
-from reward_score.math_equivalence import equivalent
+from reward_score.ground_truth import opened
+from reward_score.math_equivalence import UndecidedError, equivalent
 from reward_score.multiple_choice import choices_by_letter, chosen_letter
 
 ACCURACY_WEIGHT, FORMAT_WEIGHT = 0.9, 0.1
@@ -51,21 +52,26 @@ def score(solution_str: str, ground_truth: object, *, tolerance: float = 0.0) ->
         ``acc``: 1.0 if the answer is right, else 0.0.
         ``format``: 1.0 if the response has the form above, else 0.0.
         ``score``: 0.9 * acc + 0.1 * format.
+        ``scorer_error``: 1.0 if only computer algebra could tell and it gave no verdict in time; acc is 0.0 then.
 
     Raises:
         ValueError: if the tolerance is no such number, or the ground truth has another form.
-        UndecidedError: if only computer algebra could compare the two, and it did not answer in time.
     """
     if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < 1:
         raise ValueError(f"tolerance={tolerance!r}: give a share of the true value from 0 to below 1, such as 0.01")
-    truth = _read(ground_truth)
-    answers = set(last_boxes(answer_region(solution_str) or ""))
+    answers = dict.fromkeys(last_boxes(answer_region(solution_str) or ""))
     well_formed = bool(answers) and solution_str.lstrip().startswith("<think>")
-    acc = float(bool(answers) and all(_right(answer, truth, tolerance) for answer in answers))
+    acc, undecided = 0.0, False
+    try:
+        truth = _read(ground_truth)
+        acc = float(bool(answers) and all(_right(answer, truth, tolerance) for answer in answers))
+    except UndecidedError:
+        undecided = True
     return {
         "score": ACCURACY_WEIGHT * acc + FORMAT_WEIGHT * float(well_formed),
         "acc": acc,
         "format": float(well_formed),
+        "scorer_error": float(undecided),
     }
 
 
@@ -77,18 +83,16 @@ class _Truth(NamedTuple):
 
 def _read(ground_truth: object) -> _Truth:
     try:
-        truth = ground_truth
-        if isinstance(truth, str) and truth.lstrip().startswith('{"'):
-            truth = json.loads(truth)
-        if isinstance(truth, str):
-            truth = {"answer": truth}
+        truth = opened(ground_truth)
+        if not isinstance(truth, Mapping):  # {1,2} and [1,2] are answers
+            truth = {"answer": ground_truth}
         answer, choices = truth["answer"].strip(), choices_by_letter(truth.get("choices"))
         if not answer:
             raise ValueError("empty")
         if _LETTER.fullmatch(answer):
             letter = answer.strip("().")
             return _Truth(choices[letter] if choices else None, {letter}, choices)
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"ground truth {str(ground_truth)[:200]!r}: geometry3k needs the answer as text, or "
             "{'answer': 'B', 'choices': ['30', '40', '60', '80']}"

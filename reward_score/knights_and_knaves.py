@@ -21,10 +21,10 @@ Policies:
   same. Logic-RL reads only the first.
 """
 
-import json
 import re
 
 from reward_score.extraction import answer_region, tagged
+from reward_score.ground_truth import opened
 
 FORMAT_RIGHT, FORMAT_WRONG = 1.0, -1.0
 ALL_RIGHT, SOME_WRONG, UNREADABLE = 2.0, -1.5, -2.0
@@ -72,14 +72,13 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
 def _solution(ground_truth: object) -> dict[str, str]:
     """Return each name, in lower case, with its role."""
     try:
-        if isinstance(ground_truth, str) and ground_truth.lstrip().startswith("{"):
-            ground_truth = json.loads(ground_truth)
-        text = ground_truth if isinstance(ground_truth, str) else ground_truth["solution_text_format"]
+        truth = opened(ground_truth)
+        text = truth if isinstance(truth, str) else truth["solution_text_format"]
         lines = [_TRUTH_LINE.fullmatch(line) for line in text.splitlines() if line.strip()]
         solution = {line["name"].casefold(): line["role"] for line in lines}
         if not solution or len(solution) != len(lines):
             raise ValueError("no name, or one name twice")
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"ground truth {str(ground_truth)[:200]!r}: knights and knaves need "
             "{'solution_text_format': '(1) Zoey is a knight\\n(2) Oliver is a knave'}"

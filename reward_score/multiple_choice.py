@@ -14,18 +14,18 @@ Where the choices are given, the text of one does for its letter in a box, in th
 
 Policies:
 
-- Several different letters are a hedge and wrong: "A or B", "B, C", ``\boxed{A}, \boxed{B}``, "Answer: A. Answer: B.",
-  the list of choices repeated. A letter stated later, with other text between, corrects an earlier one.
+- Several different letters are a hedge and wrong: "A or B", "B, C", "B, maybe A", ``\boxed{A}, \boxed{B}``, "Answer: A.
+  Answer: B.", the list of choices repeated. A letter stated later, with other text between, corrects an earlier one.
 - A negated letter ("not A", "it can't be A") and one that is asked ("is the answer A?") are no answer.
 - A small letter counts only alone: "(b)", ``\boxed{b}``, "Answer: b". "A" as an article and "I" as a pronoun are no
   letters.
 """
 
-import json
 import re
 from collections.abc import Mapping
 
 from reward_score.extraction import answer_region, last_boxes, tagged
+from reward_score.ground_truth import opened
 
 # Statements are looked for at the end only, which bounds the time. Boxes and tags may stand anywhere.
 TAIL = 4000
@@ -69,9 +69,19 @@ _DENIED = re.compile(
     r"(?:n['’]t|\bnot|\bnever)\s+(?:think|believe|say|mean|true|certain|sure|clear)\b[^.,;\n]*\Z", re.IGNORECASE
 )
 
-# Letters joined to a letter: by "or" in any case, else only if no sentence about the second letter begins.
+# Letters joined to a letter: by a word of doubt in any case, else only if no sentence about the second letter begins.
+_DOUBT = r"(?:(?i:and/or|or|maybe|perhaps|possibly|probably|alternatively|otherwise)\b|或)"
+_BESIDE_DOUBT = (
+    r"(?i:and|but|also|even|rather|else|well|just|either|it|is|may|might|could|be|the|answer|option|choice|letter)\b"
+)
+_GAP = r"[\s,;:.()/|–—-]*"
+_DOUBTED = (
+    rf"{_GAP}(?:{_BESIDE_DOUBT}{_GAP}){{0,3}}{_DOUBT}{_GAP}"
+    rf"(?:(?:{_DOUBT}|{_BESIDE_DOUBT}){_GAP}){{0,4}}(?P<either>{_LETTER})"
+)
+_ALTERNATIVE = re.compile(_DOUBTED)
 _JOINED = re.compile(
-    rf"[ \t,()]*(?:(?i:\bor\b|\band/or\b)|或)[ \t(]*(?P<either>{_LETTER})"
+    rf"{_DOUBTED}"
     rf"|[ \t,;/&().|+、和-]+(?i:and\b[ \t(]*)?(?P<other>{_LETTER})"
     rf"(?=[ \t]*(?:[.,;/&)|+、。!?-]|(?i:or|and)\b|\n|\Z|{_LETTER}))"
 )
@@ -80,9 +90,9 @@ _BETWEEN = re.compile(
 )
 
 _ALONE = re.compile(r"\W*(?P<letter>[A-Za-z])\W*")
-# A text that begins with a letter: "D. it", "(B) Paris", and with nothing but a space between, "B Paris".
+# A text that begins with a letter: "D. it", "(B) Paris", and with nothing but a space between, "B Paris", "B because".
 _BEGINS = re.compile(
-    rf"[\s(]*(?P<letter>{_LETTER})(?:(?P<mark>\s*[.):,：。，]|(?=[\u4e00-\u9fff]))|(?P<space>\s+(?=[A-Z0-9(])))?"
+    rf"[\s(]*(?P<letter>{_LETTER})(?:(?P<mark>\s*[.):,：。，]|(?=[\u4e00-\u9fff]))|(?P<space>\s+(?=[A-Z0-9(]|(?:because|since|due)\b)))?"
 )
 _LISTED = re.compile(rf"^[ \t(-]*({_LETTER})[ \t]*[.):]", re.MULTILINE)
 # The same at the head of any line of a ground truth: "The answer is\n(C) Paris".
@@ -129,14 +139,12 @@ def right_letter(ground_truth: object) -> tuple[str, dict[str, str]]:
         ValueError: if the ground truth names no letter.
     """
     try:
-        truth = ground_truth
-        if isinstance(truth, str) and truth.lstrip().startswith('{"'):
-            truth = json.loads(truth)
-        if isinstance(truth, str):
-            truth = {"answer": truth}
+        truth = opened(ground_truth)
+        if not isinstance(truth, Mapping):
+            truth = {"answer": ground_truth}
         answer, choices = truth["answer"], choices_by_letter(truth.get("choices"))
         letters = _in_short_text(answer, choices) or set(_GOLD_LINE.findall(answer))
-    except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
+    except (LookupError, TypeError, AttributeError, ValueError):
         letters = set()
     if len(letters) != 1 or (choices and not letters <= choices.keys()):
         raise ValueError(
@@ -216,6 +224,8 @@ def _statement(text: str, match: re.Match) -> tuple[set[str], int, int] | None:
     if match["letter"]:
         joined, end = _joined(text, match.end("letter"))
         letters |= joined
+    elif match["subject"] and (alternative := _ALTERNATIVE.match(text, end)):
+        letters, end = letters | {alternative["either"]}, alternative.end()
     asked = text[end : end + 10].lstrip(" )").startswith("?")
     if asked or _DENIED.search(text[max(0, match.start() - 40) : match.start()]):
         return None

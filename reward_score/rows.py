@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_score.completions import text_of
-from reward_score.data_sources import SCORERS, truth_in
+from reward_score.data_sources import task_of, truth_in, unknown_source
 
 # Where the values stand if the user does not say so: verl's data and dumps, and the usual names.
 RESPONSE_COLUMNS = ("response", "output", "responses", "completion", "pred")
 TRUTH_COLUMNS = ("ground_truth", "gts", "gold")
 LABEL_COLUMN = "label"
+# Together they mark a labelled answer, whose columns "kind" and "soft" then have a meaning.
+LABELLED_ANSWER = {"pred", "gold", "label"}
 LABELS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False}
 
 
@@ -38,6 +40,7 @@ def count_rows(path: Path) -> int:
     Raises:
         RowsError: if the file cannot be read.
     """
+    _check(path)
     try:
         if path.suffix == ".parquet":
             return _parquet(path).metadata.num_rows
@@ -53,8 +56,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict]]:
     Raises:
         RowsError: if the file or one of its lines cannot be read.
     """
-    if path.suffix not in (".parquet", ".jsonl"):
-        raise RowsError(path, f"a {path.suffix or 'file without suffix'} is not read here", "give .jsonl or .parquet")
+    _check(path)
     try:
         yield from (_read_parquet if path.suffix == ".parquet" else _read_jsonl)(path)
     except OSError as error:
@@ -68,12 +70,12 @@ def data_source_of(row: Mapping, place: str, columns: Columns) -> str:
         RowsError: if neither is known.
     """
     source = row.get("data_source") or columns.data_source
-    if source in SCORERS:
+    if task_of(source) is not None:
         return source
-    known = ", ".join(SCORERS)
+    all_stand_in = "all that there are stand in docs/en/rewards.md"
     if source is None:
-        raise RowsError(place, "has no column 'data_source'", f"name it with --data-source, one of {known}")
-    raise RowsError(place, f"no scorer for data_source {source!r}", f"correct it; known: {known}")
+        raise RowsError(place, "has no column 'data_source'", f"name it with --data-source; {all_stand_in}")
+    raise RowsError(place, f"no scorer for data_source {unknown_source(source)}", f"correct it; {all_stand_in}")
 
 
 def truth_of(row: Mapping, place: str, columns: Columns, data_source: str) -> object:
@@ -120,6 +122,11 @@ def label_of(row: Mapping, place: str, columns: Columns) -> bool | None:
     return label
 
 
+def is_labelled_answer(row: Mapping) -> bool:
+    """Say whether the row is a labelled answer, with ``pred``, ``gold`` and ``label``."""
+    return row.keys() >= LABELLED_ANSWER
+
+
 def _column(row: Mapping, place: str, named: str | None, usual: Iterable[str], meaning: str, option: str) -> str:
     found = next((name for name in ([named] if named else usual) if name in row), None)
     if found is None:
@@ -130,6 +137,13 @@ def _column(row: Mapping, place: str, named: str | None, usual: Iterable[str], m
 
 def _names(row: Mapping) -> str:
     return ", ".join(map(repr, row)) or "none"
+
+
+def _check(path: Path) -> None:
+    if path.is_dir():
+        raise RowsError(path, "is a folder", "name a .jsonl or .parquet file in it")
+    if path.suffix not in (".parquet", ".jsonl"):
+        raise RowsError(path, f"a {path.suffix or 'file without suffix'} is not read here", "give .jsonl or .parquet")
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[int, dict]]:

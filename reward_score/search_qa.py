@@ -21,13 +21,13 @@ Policies:
   equals it, and with subem every answer does.
 """
 
-import json
 import re
 import string
 from collections import Counter
 from typing import Literal
 
 from reward_score.extraction import answer_region, tagged
+from reward_score.ground_truth import opened
 
 MANY_TAGS = 10
 MANY_TAGS_SHARE = 0.25
@@ -82,7 +82,7 @@ def normalise(text: str) -> str:
 
 def _accepted(ground_truth: object) -> list[str]:
     try:
-        answers = _from_json(ground_truth) if isinstance(ground_truth, str) else ground_truth
+        answers = opened(ground_truth)
         if hasattr(answers, "keys"):
             answers = answers["target"]
         answers = [answers] if isinstance(answers, str) else list(answers)
@@ -94,16 +94,6 @@ def _accepted(ground_truth: object) -> list[str]:
             f"ground truth {str(ground_truth)[:200]!r}: search answers need {{'target': ['Paris', 'City of Paris']}}"
         )
     return answers
-
-
-def _from_json(text: str) -> object:
-    """Return the list or mapping that a text is; a text that is neither, such as the film "[REC]", is an answer."""
-    if not text.lstrip().startswith(("[", "{")):
-        return text
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
 
 
 def _words(text: str) -> list[str]:

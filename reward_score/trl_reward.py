@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from reward_score.completions import text_of
 from reward_score.composition import Composition, Sample, Term
 from reward_score.configuration import check_configuration, options_of
-from reward_score.data_sources import SCORERS, TASKS, truth_in
+from reward_score.data_sources import TASKS, task_of, truth_in
 
 
 def reward_functions(
@@ -42,11 +42,11 @@ def reward_functions(
 
     Raises:
         UnknownDataSourceError: if the data source has no scorer.
-        ValueError: if the composition is wrong, or an option of the given data source's scorer.
+        ValueError: if the composition is wrong, or an option of the given data source's scorer; without a data source,
+            an option that no scorer has.
     """
     composition = Composition.parse("task" if rewards is None else rewards)
-    if data_source is not None:
-        check_configuration([data_source], composition, options)
+    check_configuration([] if data_source is None else [data_source], composition, options)
     scoring = _Scoring(composition, data_source, truth_column, options)
     return [RewardFunction(term, scoring) for term in composition.terms], [term.weight for term in composition.terms]
 
@@ -79,7 +79,7 @@ class RewardFunction:
             the component needs a ground truth and the row has none.
 
         Raises:
-            ValueError: if the data has no column with the data source or the ground truth.
+            ValueError: if the data has no column with the data source, or none with a ground truth that is needed.
         """
         results = self._scoring.results(completions, columns)
         if log_metric is not None and results:
@@ -101,47 +101,58 @@ class _Scoring:
         self._data_source = data_source
         self._truth_column = truth_column
         self._options = dict(options)
-        self._scored: tuple[tuple, list[dict[str, float]]] = ((), [])
+        self._scored: tuple[list[tuple], list[dict[str, float]]] = ([], [])
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_scored": ((), [])}
+        return self.__dict__ | {"_scored": ([], [])}
 
     def results(self, completions: Sequence[object], columns: Mapping) -> list[dict[str, float]]:
         truth_column = self._truth_column_in(columns)
-        batch = (completions, columns.get("data_source"), columns.get(truth_column))
+        sources = self._sources(len(completions), columns)
+        truths = map(_truth, columns[truth_column] if truth_column else [None] * len(completions))
+        batch = list(zip(sources, map(text_of, completions), truths, strict=True))
         known, results = self._scored
-        # TRL hands the very same lists to every function.
-        if len(known) != len(batch) or any(now is not then for now, then in zip(batch, known, strict=True)):
-            sources = self._sources(len(completions), columns)
-            truths = columns[truth_column] if truth_column else [None] * len(completions)
-            results = [self._score(*row) for row in zip(sources, completions, truths, strict=True)]
+        if not _same(batch, known):
+            results = [self._score(*row) for row in batch]
             self._scored = (batch, results)
         return results
 
-    def _score(self, data_source: str, completion: object, value: object) -> dict[str, float]:
-        truth = value.get("ground_truth") if isinstance(value, Mapping) and "ground_truth" in value else value
-        task = TASKS.get(SCORERS.get(data_source, ""))
-        if truth is None and task is not None and task.example is not None:
-            return self._composition.score_without_truth(data_source, text_of(completion) or "")
+    def _score(self, data_source: str, text: str | None, truth: object) -> dict[str, float]:
+        if truth is None and _has_truth(data_source):
+            return self._composition.score_without_truth(data_source, text or "")
         own = options_of(data_source, self._options)
-        return self._composition.score(Sample(data_source, text_of(completion), truth_in(data_source, truth), own))
+        return self._composition.score(Sample(data_source, text, truth_in(data_source, truth), own))
 
     def _sources(self, count: int, columns: Mapping) -> list[str]:
         sources = [source or self._data_source for source in columns.get("data_source") or [None] * count]
         if None in sources:
             which = "a row has no data_source" if "data_source" in columns else "the data has no column 'data_source'"
-            raise ValueError(
-                f"{which}; give reward_functions(..., data_source=...), one of {', '.join(map(repr, SCORERS))}"
-            )
+            raise ValueError(f"{which}; give reward_functions(..., data_source=...); docs/en/rewards.md lists them")
         return sources
 
     def _truth_column_in(self, columns: Mapping) -> str | None:
         usual = (self._truth_column,) if self._truth_column else ("reward_model", "ground_truth")
         found = next((name for name in usual if name in columns), None)
-        task = TASKS.get(SCORERS.get(self._data_source, ""))
-        if found is None and (task is None or task.example is not None):
+        if found is None and self._composition.needs_truth and _has_truth(self._data_source):
             raise ValueError(
                 f"the data has no column {' or '.join(map(repr, usual))}, only {', '.join(columns) or 'none'}; name "
                 "that of the ground truth with reward_functions(..., truth_column=...)"
             )
         return found
+
+
+def _truth(value: object) -> object:
+    return value["ground_truth"] if isinstance(value, Mapping) and "ground_truth" in value else value
+
+
+def _has_truth(data_source: object) -> bool:
+    """Say whether the rows of a data source have a ground truth; those of an unknown one may have one."""
+    task = task_of(data_source)
+    return task is None or TASKS[task].example is not None
+
+
+def _same(batch: list[tuple], known: list[tuple]) -> bool:
+    try:
+        return batch == known
+    except ValueError:  # arrays; they cannot be compared as a whole
+        return False

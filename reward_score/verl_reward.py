@@ -22,11 +22,11 @@ The last line is needed because the V1 trainer of 0.9.1 gives ``compute_gdpo_out
 from collections.abc import Sequence
 from functools import lru_cache
 
-from reward_score.composition import NO_OPTIONS, Composition, Sample, log_failure
+from reward_score.composition import NO_OPTIONS, Composition, Sample, log_failure, plain
 from reward_score.configuration import options_of
 
-# The last composition that was given as an object; verl gives the same one with every row.
-_last: tuple[object, Composition] = (None, Composition())
+# The last composition that was given as a mapping or list, by its content; verl gives the same one with every row.
+_last: tuple[str, Composition] = ("", Composition())
 
 
 def compute_score(
@@ -52,7 +52,8 @@ def compute_score(
 
     Returns:
         ``score``, the reward; ``acc``, the verdict; each component under its name (without ``rewards`` the task's
-        ``format``); and ``scorer_error``, 1.0 if something failed. Every row has the same keys.
+        ``format``); and ``scorer_error``, 1.0 if something failed. Every row has the same keys, since they follow from
+        ``rewards`` alone; for a composition that cannot be read they are ``score``, ``acc`` and ``scorer_error``.
     """
     try:
         composition = _composition(rewards)
@@ -121,12 +122,15 @@ def compute_scores(
 
 def _composition(rewards: object) -> Composition:
     global _last
+    if isinstance(rewards, Composition):
+        return rewards
     if rewards is None or isinstance(rewards, str):
         return _parsed(rewards)
+    content = repr(plain(rewards))
     known, composition = _last
-    if known is not rewards:
+    if known != content:
         composition = Composition.parse(rewards)
-        _last = (rewards, composition)
+        _last = (content, composition)
     return composition
 
 

@@ -66,4 +66,21 @@ def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[P
         problems.append(
             Problem(where, f"{path}: column reward_model has no ground_truth", "prepare the data with data_prep/")
         )
-    return table.num_rows, problems or check_rows(where, path, table, config)
+    source_type = table.schema.field("data_source").type
+    if pa.types.is_dictionary(source_type):
+        source_type = source_type.value_type
+    if not (pa.types.is_string(source_type) or pa.types.is_large_string(source_type)):
+        what = f"{path}: column data_source is {source_type}, verl needs a text"
+        problems.append(Problem(where, what, "name the data set of each row in one text, such as openai/gsm8k"))
+    return table.num_rows, problems or _empty_rows(where, path, table) or check_rows(where, path, table, config)
+
+
+def _empty_rows(where: str, path: Path, table) -> list[Problem]:
+    problems = []
+    for name in ("data_source", "reward_model"):
+        column = table.column(name)
+        if column.null_count:
+            first = column.is_null().index(True).as_py() + 1
+            what = f"{path}: {column.null_count} of {table.num_rows} rows have no {name}, the first of them row {first}"
+            problems.append(Problem(where, what, "fill it in, or leave these rows out"))
+    return problems

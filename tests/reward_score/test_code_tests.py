@@ -62,8 +62,9 @@ def is_running(process: int) -> bool:
 
 def test_it_is_off_unless_asked_for():
     for options in ({}, {"execute": False}, {"execute": 1}, {"execute": "yes"}):
-        with pytest.raises(ValueError, match="execute=.*set execute=True.*SandboxFusion"):
+        with pytest.raises(ValueError, match="execute=.*set execute=True.*SandboxFusion") as caught:
             score_if_allowed(respond("print(1)"), DOUBLE, **options)
+        assert "reward_kwargs" not in str(caught.value)  # scorers know nothing of verl's configuration
 
 
 @pytest.mark.parametrize(
@@ -357,6 +358,7 @@ def test_hostile_programs(program):
     "truth",
     [
         json.dumps(DOUBLE),
+        "\n" + json.dumps(DOUBLE, indent=2),
         {"inputs": ["2", "-3"], "outputs": ["4", "-6"]},
         {"inputs": [["2"], ["-3", ""]], "outputs": [["4"], ["-6"]]},
         {"inputs": numpy.array(["2", "-3"], dtype=object), "outputs": numpy.array(["4", "-6"], dtype=object)},

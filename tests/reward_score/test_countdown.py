@@ -135,6 +135,7 @@ def test_a_later_answer_corrects_an_earlier_one():
     "truth",
     [
         json.dumps(TRUTH),
+        "\n" + json.dumps(TRUTH, indent=2),
         {"target": numpy.int64(98), "numbers": numpy.array([44, 19, 35])},
         {"target": 98.0, "numbers": [44.0, 19.0, 35.0]},
     ],
@@ -150,6 +151,7 @@ def test_forms_of_the_ground_truth(truth):
         98,
         "98",
         "",
+        "numbers and a target",
         "[" * 100_000,
         [],
         {},

@@ -7,12 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reward_score import geometry3k
 from reward_score.geometry3k import score
+from reward_score.math_equivalence import UndecidedError
 
 SAMPLE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "geometry3k" / "sample.jsonl"
 
-RIGHT = {"score": 1.0, "acc": 1.0, "format": 1.0}
-WRONG = {"score": 0.1, "acc": 0.0, "format": 1.0}
+RIGHT = {"score": 1.0, "acc": 1.0, "format": 1.0, "scorer_error": 0.0}
+WRONG = {"score": 0.1, "acc": 0.0, "format": 1.0, "scorer_error": 0.0}
+UNDECIDED = WRONG | {"scorer_error": 1.0}
+ANSWER_ALONE = RIGHT | {"score": 0.9, "format": 0.0}
+NOTHING = {"score": 0.0, "acc": 0.0, "format": 0.0, "scorer_error": 0.0}
 
 
 def respond(answer: str) -> str:
@@ -99,14 +104,14 @@ def test_an_impossible_tolerance_is_refused(tolerance):
     [
         (r"<think></think>\boxed{5}", RIGHT),  # an empty thought passes, as published
         ("\n<think>a\nb</think>\nSo\n\\boxed{5} cm.\n", RIGHT),
-        (r"\boxed{5}", {"score": 0.9, "acc": 1.0, "format": 0.0}),
-        (r"The angle.</think>\boxed{5}", {"score": 0.9, "acc": 1.0, "format": 0.0}),
-        (r"So: <think>a</think>\boxed{5}", {"score": 0.9, "acc": 1.0, "format": 0.0}),
-        (r"<think>\boxed{5}</think>It is 5.", {"score": 0.0, "acc": 0.0, "format": 0.0}),
-        (r"<think>\boxed{5}", {"score": 0.0, "acc": 0.0, "format": 0.0}),
-        (r"<think>a</think>\boxed{5", {"score": 0.0, "acc": 0.0, "format": 0.0}),
-        ("<think>a</think>5", {"score": 0.0, "acc": 0.0, "format": 0.0}),
-        ("", {"score": 0.0, "acc": 0.0, "format": 0.0}),
+        (r"\boxed{5}", ANSWER_ALONE),
+        (r"The angle.</think>\boxed{5}", ANSWER_ALONE),
+        (r"So: <think>a</think>\boxed{5}", ANSWER_ALONE),
+        (r"<think>\boxed{5}</think>It is 5.", NOTHING),
+        (r"<think>\boxed{5}", NOTHING),
+        (r"<think>a</think>\boxed{5", NOTHING),
+        ("<think>a</think>5", NOTHING),
+        ("", NOTHING),
     ],
 )
 def test_the_format_and_where_the_answer_must_stand(response, expected):
@@ -148,7 +153,7 @@ def test_several_letters_are_wrong():
         {"answer": "5", "choices": None},
         {"answer": " 5 ", "choices": ["4", "5.0"]},
         {"answer": "B", "choices": numpy.array(["4", "5"], dtype=object)},
-        json.dumps({"answer": "B", "choices": ["4", "5"]}),
+        json.dumps({"answer": "B", "choices": ["4", "5"]}, indent=1),
     ],
 )
 def test_forms_of_the_ground_truth(truth):
@@ -156,8 +161,24 @@ def test_forms_of_the_ground_truth(truth):
     assert score(respond("4"), truth) == WRONG
 
 
+@pytest.mark.parametrize("truth", ["{1,2}", "[1,2]", "(1,2)"])
+def test_a_set_or_an_interval_is_an_answer(truth):
+    assert score(respond(truth), truth) == RIGHT
+    assert score(respond("3"), truth) == WRONG
+
+
+@pytest.mark.parametrize("truth", ["x+1", {"answer": "x+1", "choices": ["x+2", "x+3"]}])
+def test_an_answer_that_nothing_decides_is_no_right_one_and_counted(monkeypatch, truth):
+    def undecided(answer, gold):
+        raise UndecidedError("no result")
+
+    monkeypatch.setattr(geometry3k, "equivalent", undecided)
+    assert score(respond("1+x"), truth) == UNDECIDED
+    assert score("1+x", "x+1") == NOTHING
+
+
 @pytest.mark.parametrize(
-    "truth", [None, 5, "", " ", {}, {"answer": 5}, {"answer": "C", "choices": ["4", "5"]}, [], '{"a"']
+    "truth", [None, 5, "", " ", {}, "{}", {"answer": 5}, {"answer": "C", "choices": ["4", "5"]}, [], '{"a": 1}']
 )
 def test_a_ground_truth_of_another_form_is_refused(truth):
     with pytest.raises(ValueError, match="geometry3k needs the answer as text"):

@@ -150,6 +150,7 @@ def test_a_wrong_format_earns_the_least_whatever_the_answer(response, acc):
     [
         {"solution_text_format": TRUTH, "statements": "(...)"},
         json.dumps({"solution_text_format": TRUTH}),
+        " " + json.dumps({"solution_text_format": TRUTH}, indent=2),
         TRUTH.replace("\n", "\r\n"),
     ],
 )

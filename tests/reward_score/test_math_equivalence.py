@@ -424,8 +424,8 @@ _PIECES = st.sampled_from(
         names(
             r"""
             \frac { } ( ) [ ] \{ \} , ; = < > + - * / ^ _ ! ' | 1 23 4.5 x y e i \pi \infty \sqrt \sin \text{cm}
-            \mathrm{~m} \begin{pmatrix} \end{pmatrix} & \\ \pm \cup \le \in \not \overline \binom \log \pmod % $ \$ : and
-            or million ... \approx \equiv ^\circ 3或4 \textbf{(C)}
+            \mathrm{~m} \begin{pmatrix} \end{pmatrix} & \\ \pm \cup \le \in \not \overline \binom \log \pmod % $ \$ :
+            and or million ... \approx \equiv ^\circ 3或4 \textbf{(C)}
             """
         )
     )

@@ -52,6 +52,8 @@ def test_agreement_with_the_choices_among_the_rewritten_answers():
         "<answer> (B) Paris </answer>",
         "<answer>The answer is B.</answer>",
         r"<answer>\boxed{B}</answer>",
+        "<answer>B because A is wrong</answer>",
+        r"\boxed{B since C or D would be too long}",
         "<think>A, C, D</think><answer>B</answer>",
         # statement
         "The answer is B",
@@ -71,6 +73,8 @@ def test_agreement_with_the_choices_among_the_rewritten_answers():
         "the best choice is B, since A, C and D are wrong",
         "The answer is B, A is wrong",
         "The answer is B and C is wrong",
+        "The answer is B. It might be A if it rained.",
+        "The answer is B, which is not A or C.",
         "The answer is not A but B",
         "The answer is for sure B, it can't be A or C",
         "B is the correct answer.",
@@ -107,6 +111,23 @@ def test_right_in_the_form_that_is_asked_for(response):
 )
 def test_right_in_a_weaker_form(response):
     assert score(response, "B") == {"score": 1.0, "acc": 1.0, "format": 0.0}
+
+
+@pytest.mark.parametrize("gold", "AB")
+@pytest.mark.parametrize(
+    "hedge", ["B or maybe A", "B, maybe A", "B (perhaps A)", "B or possibly A", "B or rather A", "B. Or A.", "B\nor A"]
+)
+@pytest.mark.parametrize(
+    "form", ["%s", "The answer is %s", "Answer: %s", "I choose %s", "<answer>%s</answer>", r"\boxed{%s}", "**%s**"]
+)
+def test_a_doubt_is_a_hedge(form, hedge, gold):
+    assert score(form % hedge, gold)["acc"] == 0.0
+
+
+def test_a_doubt_after_the_statement_is_a_hedge():
+    assert chosen_letter("B is correct, or maybe A") is None
+    assert chosen_letter("B is the correct answer. Perhaps A.") is None
+    assert chosen_letter("B is correct. A, C and D are wrong") == "B"
 
 
 @pytest.mark.parametrize("gold", "ABCD")
@@ -239,7 +260,8 @@ def test_formulas_are_compared_with_their_braces():
         {"answer": "Paris", "choices": ["London", "Paris"]},
         {"answer": "Paris", "choices": numpy.array(["London", "Paris"], dtype=object)},
         {"answer": "Paris", "choices": {"a": "London", "(b)": "Paris", "C": None}},
-        json.dumps({"answer": "paris", "choices": ["London", "Paris"]}),
+        json.dumps({"answer": "paris", "choices": ["London", "Paris"]}, indent=1),
+        ' {"answer": "B"}',
     ],
 )
 def test_forms_of_the_ground_truth(truth):
@@ -255,6 +277,8 @@ def test_forms_of_the_ground_truth(truth):
         "",
         "Paris",
         "A or B",
+        "{1,2}",
+        "[1,2]",
         {},
         {"answer": 1, "choices": ["x", "y"]},
         {"answer": "Bonn", "choices": ["London", "Paris"]},
@@ -312,6 +336,9 @@ def test_at_most_one_letter_is_right(response):
         "answer" + " most" * 20_000,
         "answer not A but " * 6_000,
         "A, " * 33_000,
+        "A or maybe " * 9_000,
+        "A or " + "maybe " * 16_000,
+        "answer A" + " " * 50_000 + "or" + " " * 50_000 + "x",
         "(A) or " * 14_000,
         "A\n" * 50_000 + "x",
         "answer: b" + "." * 100_000 + "x",

@@ -160,6 +160,7 @@ def test_what_normalises_to_nothing_is_compared_as_it_stands(method):
         {"target": "Paris"},
         {"target": numpy.array(["Paris", ""], dtype=object)},
         json.dumps(TRUTH),
+        "\n" + json.dumps(TRUTH, indent=2),
         '["Paris"]',
     ],
 )

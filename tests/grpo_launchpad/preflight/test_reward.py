@@ -7,6 +7,7 @@ import pytest
 
 from data_prep.verl_parquet import write_split
 from grpo_launchpad.preflight.reward import SELF_TEST_ROWS
+from reward_score import self_test
 from reward_score.__main__ import main
 
 REWARDS = "++reward.custom_reward_function.reward_kwargs.rewards"
@@ -116,6 +117,40 @@ def test_other_problems_of_a_file_come_first(launch):
     rewards = pa.array([{"style": "rule"}] * table.num_rows)
     pq.write_table(table.set_column(table.column_names.index("reward_model"), "reward_model", rewards), launch.train)
     assert "no ground_truth" in launch.problem().what
+
+
+@pytest.mark.parametrize("reward", [(), ("reward.custom_reward_function.path=mine.py",)])
+@pytest.mark.parametrize("column", ["reward_model", "data_source"])
+def test_a_row_without_a_value_is_named(launch, column, reward):
+    table = pq.read_table(launch.train)
+    values = table.column(column).to_pylist()
+    values[3] = values[7] = None
+    empty = pa.array(values, table.schema.field(column).type)
+    pq.write_table(table.set_column(table.column_names.index(column), column, empty), launch.train)
+    problem = launch.problem(*reward)
+    assert problem.where == "data.train_files"
+    assert f"2 of 20 rows have no {column}, the first of them row 4" in problem.what
+
+
+def test_a_data_source_that_is_no_text_is_named(launch):
+    table = pq.read_table(launch.train)
+    lists = pa.array([["arithmetic"]] * table.num_rows)
+    pq.write_table(table.set_column(table.column_names.index("data_source"), "data_source", lists), launch.train)
+    assert "column data_source is list<" in launch.problem().what
+
+
+def test_puzzles_that_take_too_long_are_no_problem_and_end(launch, monkeypatch):
+    monkeypatch.setattr(self_test, "SOLVER_STEPS", 1000)
+    write(launch, [{"target": 10**9 + index, "numbers": [71, 73, 79, 83, 89, 97]} for index in range(20)], "countdown")
+    assert launch.problems() == []
+
+
+def test_an_option_without_effect_is_one_problem(launch):
+    write(launch, [str(index) for index in range(20)])
+    assert launch.problems(f"{OPTION}.format_weight=0.1") == []
+    problem = launch.problem(f"{OPTION}.format_weight=0.1", f"{REWARDS}=correctness")
+    assert "format_weight=0.1 has no effect" in problem.what
+    assert "format:<weight>" in problem.what
 
 
 class TestGdpo:
