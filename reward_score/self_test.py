@@ -186,7 +186,7 @@ def _key(ground_truth: object) -> str:
         return json.dumps(truth, sort_keys=True, default=_as_json)
     text = "".join(truth.split()).casefold().replace(",", "")
     try:
-        return str(Fraction(text))
+        return text if "e" in text else str(Fraction(text))  # 1e999999999 would take all memory
     except (ValueError, ZeroDivisionError):
         return text
 

@@ -156,7 +156,20 @@ class TestScoring:
         code, out, _ = run("--data", write(tmp_path / "a.jsonl", row), "--data-source", GSM8K)
         assert code == 0
         assert "\x1b" not in out
-        assert "?[31m? #### 17" in out
+        assert r"\x1b[31m\ud800 #### 17" in out
+
+    def test_columns_called_kind_and_soft_mean_nothing_without_a_labelled_answer(self, run, tmp_path):
+        row = {"output": "It is 18.", "gts": "18", "kind": "answer", "soft": True, "label": 1}
+        out = tmp_path / "out.jsonl"
+        code, printed, _ = run("--data", write(tmp_path / "a.jsonl", row), "--data-source", GSM8K, "--out", out)
+        assert code == 0
+        assert "labels of 1 responses\n" in printed
+        assert read(out)[0]["rewards"]["format"] == 0.0  # the response is scored as it stands
+        labelled = {"pred": "18", "gold": "18", "kind": "answer", "label": 1}
+        write(tmp_path / "b.jsonl", labelled, labelled | {"soft": True})
+        code, printed, _ = run("--data", tmp_path / "b.jsonl", "--data-source", GSM8K, "--out", out)
+        assert "labels of 1 responses, 1 soft ones left out" in printed
+        assert read(out)[0]["rewards"]["format"] == 1.0
 
     @pytest.mark.skipif(not GRADING.exists(), reason=f"no data at {GRADING}")
     def test_labelled_gsm8k_solutions(self, run):
@@ -203,6 +216,9 @@ class TestMistakes:
         assert "cannot be read (No such file" in self.wrong(run, command, tmp_path / "none.parquet")
         assert "give .jsonl or .parquet" in self.wrong(run, command, tmp_path / "a.csv")
         assert "has no rows" in self.wrong(run, command, write(tmp_path / "empty.jsonl"))
+        assert f"{tmp_path}: is a folder" in self.wrong(run, command, tmp_path)
+        (tmp_path / "folder.jsonl").mkdir()
+        assert "is a folder" in self.wrong(run, command, tmp_path / "folder.jsonl")
         (tmp_path / "a.parquet").write_bytes(b"no parquet")
         assert "not readable as parquet" in self.wrong(run, command, tmp_path / "a.parquet")
 
@@ -226,6 +242,27 @@ class TestMistakes:
         assert "row 2, column 'label': 'maybe' is no label" in err
         err = self.wrong(run, "--data", write(tmp_path / "a.jsonl", row | {"data_source": "wiki"}))
         assert "no scorer for data_source 'wiki'" in err
+        assert "docs/en/rewards.md" in err
+        err = self.wrong(run, "--data", write(tmp_path / "a.jsonl", row | {"data_source": ["arithmetic"]}))
+        assert "row 1: no scorer for data_source ['arithmetic']" in err
+        err = self.wrong(run, "--self-test", write(tmp_path / "a.jsonl", row | {"data_source": "arithmetics"}))
+        assert "did you mean 'arithmetic'" in err
+
+    @pytest.mark.parametrize(
+        ("data_source", "reason"),
+        [
+            ("countdown", "countdown needs"),
+            ("mlabonne/smoltldr", "the task has no ground truth"),
+            ("code_tests", "a set of tests, not a solution"),
+        ],
+    )
+    def test_an_answer_that_the_task_has_no_form_for(self, run, tmp_path, data_source, reason):
+        file = write(tmp_path / "a.jsonl", {"pred": "7", "gold": "8", "label": 0, "kind": "answer"})
+        allowed = ["--option", "execute=true"] if data_source == "code_tests" else []
+        err = self.wrong(run, "--data", file, "--data-source", data_source, *allowed)
+        assert "row 1, of kind 'answer': the answer '7' cannot be written as a response of" in err
+        assert reason in err
+        assert "fix: correct --data-source" in err
 
     @pytest.mark.parametrize(
         ("arguments", "message"),
@@ -247,11 +284,42 @@ class TestMistakes:
         assert "is the file that is read" in self.wrong(run, "--data", dump, *source, "--out", dump)
         assert dump.read_bytes() == before
 
-    @pytest.mark.parametrize("arguments", [[], ["--data", "a", "--self-test", "b"], ["--data", "a", "--show", "x"]])
-    def test_a_wrong_command_line(self, run, arguments):
+    def test_outputs_that_are_no_files(self, run, dump, tmp_path):
+        folder, link, pipe = tmp_path / "folder", tmp_path / "link", tmp_path / "pipe"
+        folder.mkdir()
+        link.symlink_to(tmp_path / "nothing")
+        os.mkfifo(pipe)
+        for out, what in (
+            (folder, "is a folder"),
+            (link, "is a symbolic link"),
+            (pipe, "is no regular file"),
+            ("/dev/null", "is a device"),
+        ):
+            mode = os.lstat(out).st_mode
+            err = self.wrong(run, "--data", dump, "--data-source", GSM8K, "--out", out)
+            assert f"--out {out}: {what}\n    fix: name a file" in err
+            assert os.lstat(out).st_mode == mode
+        assert sorted(os.listdir(tmp_path)) == ["1.jsonl", "folder", "link", "pipe"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([], "one of the arguments --data --self-test is required"),
+            (["--data", "a", "--self-test", "b"], "not allowed with argument"),
+            (["--data", "a", "--show", "x"], "--show: 'x' is no count"),
+            (["--data", "a", "--show", "-1"], "--show: '-1' is no count"),
+            (["--data", ""], "--data: an empty text names no file"),
+            (["--data", "a", "--out", ""], "--out: an empty text names no file"),
+            (["--self-test", "a", "--out", "b"], "--out has no effect on --self-test"),
+            (["--self-test", "a", "--response-column", "b"], "--response-column has no effect on --self-test"),
+            (["--self-test", "a", "--label-column", "b"], "--label-column has no effect on --self-test"),
+        ],
+    )
+    def test_a_wrong_command_line(self, run, capsys, arguments, message):
         with pytest.raises(SystemExit) as caught:
             run(*arguments)
         assert caught.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 class TestSelfTest:
@@ -272,7 +340,7 @@ class TestSelfTest:
     def test_rows_that_cannot_be_tested_are_said(self, run, data):
         code, out, _ = run("--self-test", data("x", data_source="mlabonne/smoltldr"))
         assert code == 0
-        assert "rows of mlabonne/smoltldr are not tested: the task has no ground truth" in out
+        assert "1 rows of mlabonne/smoltldr are not tested: the task has no ground truth" in out
 
     def test_json_lines_work_as_well(self, run, tmp_path):
         file = write(tmp_path / "a.jsonl", {"answer": "#### 18"}, {"answer": "#### 7"})
@@ -286,6 +354,27 @@ def test_the_module_runs_as_a_command_without_a_bar(dump):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(("command", "code"), [("--data", 0), ("--self-test", 1)])
+def test_a_reader_that_has_gone_is_no_error(tmp_path, command, code):
+    file = write(tmp_path / "a.jsonl", *({"output": "x", "gts": "y", "data_source": GSM8K} for _ in range(5000)))
+    arguments = [sys.executable, "-m", "reward_score", command, str(file), "--show", "5000"]
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == code
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_streams_may_be_closed(dump, closed):
+    command = f'exec "$0" -m reward_score --data "$1" --data-source "$2" {closed}'
+    for source, code in ((GSM8K, 0), ("wiki", 2)):
+        arguments = ["sh", "-c", command, sys.executable, str(dump), source]
+        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code
+        assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_terminal_gets_a_bar(dump):

@@ -307,6 +307,34 @@ class TestFailure:
         expected = {"score": 0.0, "acc": 0.0, "format": 0.0, "scorer_error": 1.0}
         assert Composition.parse(None).score(RIGHT) == expected
 
+    def test_of_a_task_that_no_component_needs_is_none(self, caplog):
+        for sample in (RIGHT._replace(ground_truth=None), RIGHT._replace(data_source="wiki")):
+            result = Composition.parse("length(target=20):-0.01").score(sample)
+            assert result == {"score": -0.01, "acc": 0.0, "length": 1.0, "scorer_error": 0.0}
+        assert caplog.records == []
+        assert Composition.parse("length,cosine_length(max_length=9)").score(sample)["scorer_error"] == 1.0
+
+    def test_that_the_scorer_itself_reports_is_logged_once(self, task, caplog):
+        task(lambda response, truth: {"score": 0.1, "acc": 0.0, "format": 1.0, "scorer_error": 1.0})
+        for _ in range(3):
+            Composition.parse("correctness").score(RIGHT)
+        (record,) = caplog.records
+        assert record.getMessage().startswith("scorer_error: the task's scorer failed for data_source 'openai/gsm8k'")
+        assert "gave no verdict" in record.getMessage()
+        assert Composition.parse("length").score(RIGHT)["scorer_error"] == 0.0
+
+    def test_whose_text_cannot_be_read_is_one(self, task, caplog):
+        class UnreadableError(Exception):
+            def __str__(self):
+                raise TypeError("no text")
+
+        def scorer(response, truth):
+            raise UnreadableError
+
+        task(scorer)
+        assert Composition.parse(None).score(RIGHT)["scorer_error"] == 1.0
+        assert "UnreadableError: its text cannot be read" in caplog.records[0].getMessage()
+
     def test_that_the_scorer_itself_reports_is_counted(self, task):
         task(lambda response, truth: {"score": 0.1, "acc": 0.0, "format": 1.0, "scorer_error": 1.0})
         assert Composition.parse(None).score(RIGHT) == {"score": 0.1, "acc": 0.0, "format": 1.0, "scorer_error": 1.0}
@@ -324,7 +352,7 @@ class TestFailure:
             return value if response else 0.0
 
         parsed = Composition.parse(self.REWARDS)
-        monkeypatch.setattr(parsed._parts[2], "_function", broken)
+        monkeypatch.setitem(vars(COMPONENTS["length"]), "function", broken)
         result = parsed.score(RIGHT)
         assert (result["correctness"], result["length"], result["scorer_error"]) == (1.0, 0.0, 1.0)
         assert result["score"] == 1.2

@@ -129,11 +129,50 @@ def test_the_batch_is_scored_once(monkeypatch):
     scored, score = [], composition.score
     monkeypatch.setattr(composition, "score", lambda sample: scored.append(sample) or score(sample))
     trained(functions, ["?"] * 2, ["#### 18"] * 2, ground_truth=["18", "17"])
-    assert len(scored) == 2
+    assert len(scored) == 2  # and not once for each of the three components
     assert trained(functions, ["?"] * 2, ["#### 17"] * 2, ground_truth=["18", "17"])[0]["correctness"] == [0.0, 1.0]
     same = ["#### 17"]
     assert trained(functions, ["?"], same, ground_truth=["17"])[0]["correctness"] == [1.0]
     assert trained(functions, ["?"], same, ground_truth=["18"])[0]["correctness"] == [0.0]
+
+
+def test_lists_that_are_changed_in_place_are_scored_again():
+    functions, _ = reward_functions("correctness,format")
+    completions = [chat("#### 17")]
+    columns = {"data_source": ["openai/gsm8k"], "reward_model": [{"ground_truth": "18"}]}
+    assert trained(functions, ["?"], completions, **columns)[0] == {"correctness": [0.0], "format": [1.0]}
+    completions[0][0]["content"] = "It is 18."
+    assert trained(functions, ["?"], completions, **columns)[0] == {"correctness": [1.0], "format": [0.0]}
+    columns["reward_model"][0]["ground_truth"] = "19"
+    assert trained(functions, ["?"], completions, **columns)[0] == {"correctness": [0.0], "format": [0.0]}
+    columns["data_source"][0] = "arithmetic"
+    completions[0] = "19"
+    assert trained(functions, ["?"], completions, **columns)[0] == {"correctness": [1.0], "format": [1.0]}
+
+
+def test_truths_may_be_arrays():
+    numpy = pytest.importorskip("numpy")
+    functions, _ = reward_functions("correctness", data_source="countdown")
+
+    def scored():
+        truth = {"target": 98, "numbers": numpy.array([44, 19, 35])}
+        return functions[0](["?"], ["<answer>44+19+35</answer>"], reward_model=[{"ground_truth": truth}])
+
+    assert [scored(), scored()] == [[1.0], [1.0]]
+
+
+def test_a_truth_that_no_component_needs_needs_no_column():
+    functions, _ = reward_functions("length(target=3),strict_format", data_source="openai/gsm8k")
+    rewards, logged = trained(functions, ["?"], ["#### 18"])
+    assert rewards == {"length": [4.0], "strict_format": [0.0]}
+    assert logged == {"scorer_error": [0.0, 0.0]}
+
+
+def test_a_data_source_that_is_no_text_is_an_unknown_one():
+    functions, _ = reward_functions("correctness,length(target=2)")
+    found, logged = trained(functions, ["?"], ["18"], data_source=[["arithmetic"]], ground_truth=["18"])
+    assert found == {"correctness": [0.0], "length": [0.0]}
+    assert logged == {"scorer_error": [1.0, 1.0]}
 
 
 def test_log_metric_is_optional():
@@ -154,6 +193,9 @@ def test_functions_can_be_pickled():
     [
         ({"rewards": "corectness"}, "did you mean 'correctness'"),
         ({"rewards": "format", "data_source": "openai/gsm8k", "metod": "strict"}, "has no option 'metod'"),
+        ({"rewards": "format", "metod": "strict"}, "no scorer has the option 'metod'"),
+        ({"rewards": "format", "format_weight": 0.1}, "format_weight=0.1 has no effect"),
+        ({"data_source": ["arithmetic"]}, "no scorer for data_source"),
     ],
 )
 def test_a_mistake_is_found_before_training(arguments, message):

@@ -53,6 +53,23 @@ def test_the_composition_may_be_a_mapping_or_list(rewards, made):
     assert compute_score("openai/gsm8k", "#### 18", "18", rewards=other)["score"] == 3.0
 
 
+@pytest.mark.parametrize("made", [lambda given: given, OmegaConf.create], ids=["plain", "omegaconf"])
+def test_a_composition_that_is_changed_in_place_is_read_again(made):
+    mapping, terms = made({"correctness": 1.0, "length": {"weight": 0.0}}), made(["correctness:1.0"])
+    for rewards in (mapping, terms):
+        assert compute_score("openai/gsm8k", "#### 18", "18", rewards=rewards)["score"] == 1.0
+    mapping["correctness"] = 2.0
+    mapping["length"]["weight"] = 1.0
+    terms[0] = "correctness:3.0"
+    assert compute_score("openai/gsm8k", "#### 18", "18", rewards=mapping)["score"] == 2.0 + 43.0
+    assert compute_score("openai/gsm8k", "#### 18", "18", rewards=terms)["score"] == 3.0
+
+
+def test_a_composition_may_be_one_that_was_read_before():
+    rewards = check_configuration(["openai/gsm8k"], "correctness:2.0")
+    assert compute_score("openai/gsm8k", "#### 18", "18", rewards=rewards)["score"] == 2.0
+
+
 class TestVerlsOwnCode:
     def loaded(self, *overrides: str, name: str = "compute_score"):
         from verl.trainer.ppo.reward import get_custom_reward_fn
@@ -254,6 +271,8 @@ class TestCheckConfiguration:
     def test_an_option_goes_to_the_tasks_that_have_it(self):
         check_configuration(["openai/gsm8k", "arithmetic"], None, {"method": "strict", "reward_router_address": "x"})
         check_configuration(["openai/gsm8k"], None, OmegaConf.create({"format_weight": 1}))
+        check_configuration(["openai/gsm8k"], "task,length:-0.001", {"format_weight": 1})
+        check_configuration([], "correctness", {"method": "strict"})
 
     @pytest.mark.parametrize(
         ("data_sources", "rewards", "options", "message"),
@@ -271,6 +290,10 @@ class TestCheckConfiguration:
             (["openai/gsm8k"], None, {"format_weight": "much"}, "format_weight='much' is not a number"),
             (["openai/gsm8k"], None, {"format_weight": float("nan")}, "format_weight=nan is not a number"),
             (["code_tests"], None, {}, "execute=False"),
+            ([["arithmetic"]], None, {}, r"no scorer for data_source \['arithmetic'\]"),
+            ([], None, {"metod": "strict"}, "no scorer has the option 'metod' .did you mean 'method'"),
+            (["math"], "correctness", {"format_weight": 0.1}, "format_weight=0.1 has no effect.*format:<weight>"),
+            ([], "correctness", {"format_weight": 0.1}, "format_weight=0.1 has no effect"),
         ],
     )
     def test_a_mistake_is_named(self, data_sources, rewards, options, message):

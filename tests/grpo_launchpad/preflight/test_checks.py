@@ -55,11 +55,11 @@ def test_reward_model_without_ground_truth_is_refused(launch):
     assert "no ground_truth" in launch.problem().what
 
 
-def test_unknown_data_source_is_named_with_the_known_ones(launch):
-    launch.write(data_source="somewhere/else")
+def test_unknown_data_source_is_named_with_the_nearest_known_one(launch):
+    launch.write(data_source="arithmetics")
     problems = launch.problems()
     assert [problem.where for problem in problems] == ["data.train_files", "data.val_files"]
-    for name in ("somewhere/else", "arithmetic", "openai/gsm8k"):
+    for name in ("'arithmetics'", "did you mean 'arithmetic'", "docs/en/rewards.md"):
         assert name in problems[0].what
 
 
