@@ -91,6 +91,7 @@ def worker_killed(name: str, data: Path) -> dict:
     scorer = peer.load()
     calls = honest_calls(peer, data, "algebra", CALLS)
     pool = ThreadPoolExecutor(THREADS)
+    pool.submit(timed_call, scorer, *calls[0]).result()
     alone = _right(pool, scorer, calls)
     over = threading.Event()
     killer = ThreadPoolExecutor(1).submit(_kill_one_child, over)
@@ -119,7 +120,7 @@ def _kill_one_child(over: threading.Event) -> bool:
     while not over.wait(0.001):
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-                if "resource_tracker" not in " ".join(child.cmdline()):
+                if not any(part.startswith("from multiprocessing.resource_tracker") for part in child.cmdline()):
                     os.kill(child.pid, signal.SIGKILL)
                     return True
     return False
