@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks.reward_score import datasets
 from benchmarks.reward_score.isolation import enter_child, kill_group
 from benchmarks.reward_score.peers import PEERS, Peer
+from benchmarks.reward_score.speed import childrens_cpu_seconds
 from benchmarks.reward_score.tables import markdown
 
 PROMPTS = 1024
@@ -85,9 +86,12 @@ async def _score(connection: Connection, name: str, data: Path, prompts: int, sh
         await manager.run_single(items[0])
     connection.send("ready")
     connection.recv()
+    before = time.process_time() + childrens_cpu_seconds()
     results = await asyncio.gather(*map(manager.run_single, items), return_exceptions=True)
+    spent = time.process_time() + childrens_cpu_seconds() - before
     scored = [(one, right) for one, (_, _, right) in zip(results, picked, strict=True)]
     return {
+        "cpu_seconds": spent,
         "right": sum(right for _, right in scored),
         "wrong": sum(not right for _, right in scored),
         "rejected": sum(right for one, right in scored if isinstance(one, dict) and not one["reward_score"]),
@@ -105,8 +109,8 @@ def run(name: str, data: Path, prompts: int) -> dict:
 
     Returns:
         ``seconds`` until the last process is done, or None if that takes more than CAP; and the sums of what the
-        processes count: ``right`` and ``wrong`` answers, ``rejected`` right ones, ``accepted`` wrong ones, and those
-        that ``raised``.
+        processes count: ``cpu_seconds``, ``right`` and ``wrong`` answers, ``rejected`` right ones, ``accepted`` wrong
+        ones, and those that ``raised``.
     """
     context = multiprocessing.get_context("spawn")
     pipes, processes = [], []
@@ -139,14 +143,14 @@ def run(name: str, data: Path, prompts: int) -> dict:
 
 def tables(result: dict) -> str:
     """Return one row per scorer as Markdown."""
-    columns = ["seconds", "right rejected", "wrong accepted", "raised", "exceptions"]
+    columns = ["seconds", "CPU seconds", "right rejected", "wrong accepted", "raised", "exceptions"]
     return markdown(["scorer", *columns], [[name, *_summary(name, one)] for name, one in result.items()])
 
 
 def _summary(name: str, one: dict) -> list[object]:
     if one["seconds"] is None:
-        return [f"over {CAP:.0f}", "-", "-", "-", "-"]
-    seconds = f"{one['seconds']:.1f}"
+        return [f"over {CAP:.0f}", *"-----"]
+    seconds = [f"{one['seconds']:.1f}", f"{one['cpu_seconds']:.1f}"]
     if name == NO_SCORER:
-        return [seconds, "-", "-", "-", "-"]
-    return [seconds, one["rejected"], one["accepted"], one["raised"], ", ".join(one["errors"]) or "-"]
+        return [*seconds, *"----"]
+    return [*seconds, one["rejected"], one["accepted"], one["raised"], ", ".join(one["errors"]) or "-"]
