@@ -398,7 +398,7 @@ class _Precise(_Floating):
         return _MP.mpc({"pi": _MP.pi, "e": _MP.e, "i": 1j, "infinity": _MP.inf}[name])
 
     def check_range(self, base, exponent) -> None:
-        pass  # doubles have passed it
+        """Nothing to check: doubles have passed."""
 
 
 _MP = mpmath.MPContext()

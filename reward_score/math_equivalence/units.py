@@ -93,10 +93,11 @@ def read_unit(text: str) -> tuple[str, int]:
     last = ""
     for piece in _PIECES.finditer(text):
         word = piece["word"]
-        if piece["other"] or piece["exponent"] and not last:
+        if piece["other"] or piece["exponent"] and not (last or counted):
             raise NotUnderstoodError("text behind a value that is no unit")
         if piece["exponent"]:
-            factors[last] = factors[last] * int(piece["exponent"])
+            if last:  # units^2 counts like units
+                factors[last] *= int(piece["exponent"])
         elif piece["per"] or word == "per":
             sign = -1
         elif word in _POWERS:

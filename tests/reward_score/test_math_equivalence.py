@@ -64,6 +64,7 @@ SAME = [
     # units, percent, money
     (r"15\mbox{ cm}^2", "15"),
     ("15", r"15\text{ square units}"),
+    ("45", r"45 \text{ units}^2"),
     (r"2 \, \mathrm{cm}", "2"),
     ("90°", r"90^\circ"),
     ("90 degrees", r"90^{\circ}"),
