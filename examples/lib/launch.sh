@@ -141,7 +141,10 @@ launch::lock() {
     mkdir -p "${RUN_DIR}/launch" || launch::fail "cannot create ${RUN_DIR}; set RUN_DIR to a folder that can be written"
     exec 9>>"${RUN_DIR}/launch/lock"
     # Held by this shell and the trainer, so a killed launcher whose trainer lives on still counts as running.
-    flock --nonblock 9 || launch::fail "${RUN_DIR} is in use by another run of the same name.
+    flock --nonblock 9 && return
+    # A trainer that was just killed gives the lock back only after its memory, which may be gigabytes.
+    printf '%s: %s is in use; waiting 20 s for the other run to end\n' "${LAUNCH_NAME}" "${RUN_DIR}" >&2
+    flock --wait 20 9 || launch::fail "${RUN_DIR} is in use by another run of the same name.
   Wait for it, stop it, or start a second one with NEW_RUN=1 or RUN_NAME=<another name>."
 }
 

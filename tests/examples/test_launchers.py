@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,19 @@ def test_a_second_launch_of_the_same_name_is_refused(sandbox):
     assert result.returncode == 2
     assert "NEW_RUN=1" in result.stderr
     assert result.calls == []
+
+
+def test_a_run_that_is_just_ending_is_waited_for(sandbox):
+    launch = sandbox.runs / QWEN / "launch"
+    launch.mkdir(parents=True)
+    ending = subprocess.Popen(["flock", str(launch / "lock"), "sleep", "2"])
+    while subprocess.run(["flock", "--nonblock", str(launch / "lock"), "true"], check=False).returncode == 0:
+        time.sleep(0.01)
+    result = sandbox.launch(QWEN, PREFLIGHT="0")
+    ending.wait()
+    assert result.returncode == 0, result.stderr
+    assert "waiting 20 s for the other run to end" in result.stderr
+    assert len(result.calls_of("verl.trainer.main_ppo")) == 1
 
 
 def test_failing_trainer_fails_the_launcher_and_is_recorded(sandbox):
