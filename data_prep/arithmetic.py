@@ -4,19 +4,21 @@
 
 All 10,000 sums exist once; a seeded shuffle holds out 256 of them as the test set, so no test problem is ever
 trained on. The same seed gives the same files, byte for byte.
+
+Every script of this folder has the same options; docs/en/data.md explains them.
 """
 
-import argparse
-import random
 import sys
-from pathlib import Path
 
-if __package__ in (None, ""):  # run as a script: make the project's packages importable
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __package__ in (None, ""):  # run as a script: import from the project, and nothing from this folder
+    sys.path[: 0 if sys.flags.safe_path else 1] = [f"{__file__.rpartition('/')[0] or '.'}/.."]
 
-from data_prep.verl_parquet import make_row, write_split
+import random
+from collections.abc import Iterator
 
-DATA_SOURCE = "arithmetic"
+from data_prep.pipeline import command_line
+from data_prep.pipeline.data_set import DataSet, Problem, Split
+
 UPPER = 100
 TEST_ROWS = 256
 
@@ -28,26 +30,27 @@ def problems(seed: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]
     return pairs[TEST_ROWS:], pairs[:TEST_ROWS]
 
 
-def to_row(index: int, split: str, pair: tuple[int, int]) -> dict:
-    """Turn one pair of addends into a row in verl's schema."""
-    a, b = pair
-    return make_row(
-        data_source=DATA_SOURCE,
-        messages=[{"role": "user", "content": f"{a}+{b}="}],
-        ability="math",
-        ground_truth=str(a + b),
-        extra_info={"split": split, "index": index},
-    )
+def generate(split: str, seed: int) -> Iterator[dict]:
+    """Yield the sums of a split."""
+    for a, b in problems(seed)[split == "test"]:
+        yield {"a": a, "b": b}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("data/arithmetic"), help="folder for {train,test}.parquet")
-    parser.add_argument("--seed", type=int, default=0, help="decides which problems are held out (default: 0)")
-    args = parser.parse_args()
-    for split, pairs in zip(("train", "test"), problems(args.seed), strict=True):
-        write_split(args.out, split, [to_row(i, split, pair) for i, pair in enumerate(pairs)])
+def to_problem(record: dict) -> Problem:
+    """Write one sum as a question."""
+    return Problem(f"{record['a']}+{record['b']}=", str(record["a"] + record["b"]))
 
+
+DATA_SET = DataSet(
+    name="arithmetic",
+    title="sums of two numbers below 100",
+    homepage="made here",
+    licence="Apache-2.0",
+    splits=(Split("train", data_source="arithmetic"), Split("test", data_source="arithmetic")),
+    to_problem=to_problem,
+    generate=generate,
+    keep=("long", "near-overlap"),
+)
 
 if __name__ == "__main__":
-    main()
+    command_line.main(DATA_SET, __doc__)

@@ -7,6 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.preflight.reward import check_composition, check_rows
 
+DATA_PREP = Path(__file__).resolve().parents[2] / "data_prep"
+
 
 def check_data(config: DictConfig) -> list[Problem]:
     """Check that the parquet files exist, can be read, have verl's columns, right answers, and rows for a batch."""
@@ -36,14 +38,13 @@ def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[P
     import pyarrow.parquet as pq
 
     if not path.exists():
-        module = path.parent.name
-        return 0, [Problem(where, f"{path} does not exist", f"python data_prep/{module}.py --out '{path.parent}'")]
+        return 0, [Problem(where, f"{path} does not exist", f"{_command(path)} --out '{path.parent}'")]
     if path.suffix != ".parquet":  # verl reads json and jsonl as well; their rows are not looked at here
         return 0, []
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        remake = f"delete it and prepare it again: python data_prep/{path.parent.name}.py"
+        remake = f"delete it and prepare it again: {_command(path)}"
         return 0, [Problem(where, f"{path} is not a readable parquet file ({error})", remake)]
 
     prompt = config.data.prompt_key
@@ -73,6 +74,12 @@ def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[P
         what = f"{path}: column data_source is {source_type}, verl needs a text"
         problems.append(Problem(where, what, "name the data set of each row in one text, such as openai/gsm8k"))
     return table.num_rows, problems or _empty_rows(where, path, table) or check_rows(where, path, table, config)
+
+
+def _command(path: Path) -> str:
+    """Return what prepares a file: the module of its folder's name, else the one for data sets of the user's own."""
+    name = path.parent.name
+    return f"python data_prep/{name if (DATA_PREP / f'{name}.py').exists() else 'custom'}.py"
 
 
 def _empty_rows(where: str, path: Path, table) -> list[Problem]:

@@ -1,18 +1,7 @@
-import subprocess
-import sys
-from pathlib import Path
-
-import pyarrow.parquet as pq
 import pytest
 
-from data_prep.arithmetic import TEST_ROWS, problems, to_row
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*arguments, cwd: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "data_prep" / "arithmetic.py"), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60)
+from data_prep.arithmetic import TEST_ROWS, problems
+from tests.data_prep.scripts import FINISHED, contents, data_of, prepare, prepared, refused, rows, script
 
 
 @pytest.mark.parametrize("seed", [0, 1, 12345])
@@ -26,35 +15,45 @@ def test_seeds_hold_out_different_problems():
     assert problems(0)[1] != problems(1)[1]
 
 
-def test_row_is_what_verl_reads():
-    assert to_row(3, "train", (19, 81)) == {
-        "data_source": "arithmetic",
-        "prompt": [{"role": "user", "content": "19+81="}],
-        "ability": "math",
-        "reward_model": {"style": "rule", "ground_truth": "100"},
-        "extra_info": {"split": "train", "index": 3},
-    }
+def test_the_seed_decides_what_is_written(tmp_path):
+    prepared("arithmetic", "--seed", 7, "--split", "test", "--out", tmp_path)
+    asked = [row["prompt"][0]["content"] for row in rows(tmp_path, "test")]
+    assert asked == [f"{a}+{b}=" for a, b in problems(7)[1]]
+
+
+def test_without_arguments_it_writes_below_data(tmp_path):
+    done = script("arithmetic", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for split, pairs in zip(("train", "test"), problems(), strict=True):
+        assert rows(tmp_path / "data" / "arithmetic", split) == [
+            {
+                "data_source": "arithmetic",
+                "prompt": [{"role": "user", "content": f"{a}+{b}="}],
+                "ability": "math",
+                "reward_model": {"style": "rule", "ground_truth": str(a + b)},
+                "extra_info": {"split": split, "index": index},
+            }
+            for index, (a, b) in enumerate(pairs)
+        ]
 
 
 def test_same_seed_gives_the_same_bytes_anywhere(tmp_path):
     here, there = tmp_path / "here", tmp_path / "a folder with spaces"
-    for out in (here, there):
-        result = run("--out", out, cwd=tmp_path)
-        assert result.returncode == 0, result.stderr
-    for split in ("train", "test"):
-        assert (here / f"{split}.parquet").read_bytes() == (there / f"{split}.parquet").read_bytes()
-    assert sorted(path.name for path in here.iterdir()) == ["test.parquet", "train.parquet"]
+    prepared("arithmetic", "--limit", 1000, "--out", here)
+    done = script("arithmetic", "--limit", 1000, "--out", there, cwd=tmp_path, environment={"PYTHONHASHSEED": "11"})
+    assert done.returncode == 0, done.stderr
+    assert data_of(here) == data_of(there)
+    assert sorted(contents(here)) == FINISHED
 
 
-def test_without_arguments_it_writes_below_data(tmp_path):
-    result = run(cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    rows = pq.read_table(tmp_path / "data" / "arithmetic" / "train.parquet").to_pylist()
-    assert len(rows) == 10_000 - TEST_ROWS
-    assert rows == [to_row(index, "train", pair) for index, pair in enumerate(problems()[0])]
+def test_a_limit_takes_the_first_problems(tmp_path):
+    prepared("arithmetic", "--limit", 3, "--out", tmp_path)
+    train, test = problems()
+    assert [row["reward_model"]["ground_truth"] for row in rows(tmp_path)] == [str(a + b) for a, b in train[:3]]
+    assert len(rows(tmp_path, "test")) == 3
 
 
-def test_a_seed_that_is_no_number_is_the_users_mistake(tmp_path):
-    result = run("--seed", "x", cwd=tmp_path)
-    assert result.returncode == 2
-    assert "--seed" in result.stderr
+@pytest.mark.parametrize("arguments", [("--seed", "x"), ("--source", "somewhere"), ("--template", "boxed")])
+def test_an_option_that_makes_no_sense_is_the_users_mistake(tmp_path, arguments):
+    refused(prepare("arithmetic", *arguments, "--out", tmp_path / "out"), arguments[0])
+    assert not (tmp_path / "out").exists()

@@ -1,10 +1,6 @@
 import json
-import os
-import re
-import subprocess
-import sys
+import shutil
 import time
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,34 +8,33 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_prep import gsm8k
-from data_prep.gsm8k import DataError, find_source, parse_split, to_row
+from data_prep.pipeline import sources
 from grpo_launchpad.hubs import HubError
-from reward_score import SCORERS
-
-ROOT = Path(__file__).resolve().parents[2]
-SAMPLE = ROOT / "data_prep" / "samples" / "gsm8k"
-FULL = ROOT.parent / "shared" / "data" / "gsm8k"
-GOOD = {"question": "How many?", "answer": "Many.\n#### 72"}
-
-
-def run(*arguments, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "data_prep" / "gsm8k.py"), *map(str, arguments)]
-    environment = os.environ | environment
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
-
-
-def write_source(folder: Path, train: str | bytes, test: str | bytes | None = None) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    good = json.dumps(GOOD) + "\n"
-    for split, text in (("train", train), ("test", good if test is None else test)):
-        (folder / f"{split}.jsonl").write_bytes(text if isinstance(text, bytes) else text.encode())
-    return folder
+from tests.data_prep.scripts import (
+    FINISHED,
+    FULL,
+    SAMPLES,
+    contents,
+    manifest,
+    prepare,
+    prepared,
+    problem,
+    refused,
+    rows,
+    script,
+    source,
+    write_lines,
+)
 
 
-def test_row_is_what_verl_reads():
+def truths(out, split="train"):
+    return [row["reward_model"]["ground_truth"] for row in rows(out, split)]
+
+
+def test_row_is_what_verl_reads(tmp_path):
     record = {"question": "How much?", "answer": "A lot.\n#### 1,250"}
-    assert to_row(7, "test", "file, row 8", record) == {
+    prepared("gsm8k", "--source", source(tmp_path / "source", [problem(1)], [problem(2), record]), "--out", tmp_path)
+    assert rows(tmp_path, "test")[1] == {
         "data_source": "openai/gsm8k",
         "prompt": [
             {
@@ -49,193 +44,265 @@ def test_row_is_what_verl_reads():
         ],
         "ability": "math",
         "reward_model": {"style": "rule", "ground_truth": "1250"},
-        "extra_info": {"split": "test", "index": 7, "question": "How much?", "answer": "A lot.\n#### 1,250"},
+        "extra_info": {"split": "test", "index": 1, "question": "How much?", "answer": "A lot.\n#### 1,250"},
     }
 
 
-def test_its_data_source_has_a_scorer():
-    assert gsm8k.DATA_SOURCE in SCORERS
-
-
 def test_sample_becomes_200_rows_in_folders_with_spaces(tmp_path):
-    source = tmp_path / "my source"
-    source.symlink_to(SAMPLE)
-    out = tmp_path / "my out"
-    result = run("--source", source, "--out", out, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["test.parquet", "train.parquet"]
-    train, test = (pq.read_table(out / f"{split}.parquet").to_pylist() for split in ("train", "test"))
+    folder, out = tmp_path / "my source", tmp_path / "my out"
+    folder.symlink_to(SAMPLES / "gsm8k")
+    done = script("gsm8k", "--source", folder, "--out", out, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(contents(out)) == FINISHED
+    train, test = rows(out, "train"), rows(out, "test")
     assert (len(train), len(test)) == (136, 64)
     assert [row["extra_info"]["index"] for row in train] == list(range(136))
     assert not {row["prompt"][0]["content"] for row in train} & {row["prompt"][0]["content"] for row in test}
 
 
 def test_limit_keeps_the_first_rows_of_each_split(tmp_path):
-    result = run("--source", SAMPLE, "--limit", "3", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+    few, all_of_them = tmp_path / "few", tmp_path / "all"
+    prepared("gsm8k", "--source", SAMPLES / "gsm8k", "--limit", 3, "--out", few)
+    prepared("gsm8k", "--source", SAMPLES / "gsm8k", "--out", all_of_them)
     for split in ("train", "test"):
-        rows = pq.read_table(tmp_path / "data" / "gsm8k" / f"{split}.parquet").to_pylist()
-        assert rows == parse_split(SAMPLE, split, None)[:3]
+        assert rows(few, split) == rows(all_of_them, split)[:3]
 
 
-@pytest.mark.skipif(not FULL.is_dir(), reason=f"the full data set is not at {FULL}")
-@pytest.mark.parametrize(("split", "rows", "commas_or_minus"), [("train", 7473, 82), ("test", 1319, 16)])
-def test_full_data_set(split, rows, commas_or_minus):
-    parsed = parse_split(FULL, split, None)
-    assert len(parsed) == rows
-    assert all(row["reward_model"]["ground_truth"].removeprefix("-").isdigit() for row in parsed)
-    raw = [row["extra_info"]["answer"].split("#### ")[1] for row in parsed]
-    assert sum(not answer.isdigit() for answer in raw) == commas_or_minus
+@pytest.mark.skipif(not FULL.is_dir(), reason="the full data sets are not here")
+def test_full_data_set(tmp_path):
+    prepared("gsm8k", "--source", FULL / "gsm8k", "--out", tmp_path)
+    for split, count, commas_or_minus in (("train", 7473, 82), ("test", 1319, 16)):
+        assert len(rows(tmp_path, split)) == manifest(tmp_path)["splits"][split]["rows_out"] == count
+        assert all(truth.removeprefix("-").isdigit() for truth in truths(tmp_path, split))
+        raw = [row["extra_info"]["answer"].split("#### ")[1] for row in rows(tmp_path, split)]
+        assert sum(not answer.isdigit() for answer in raw) == commas_or_minus
 
 
 @pytest.mark.parametrize("layout", ["{}.parquet", "main/{}-00000-of-00001.parquet", "data/{}-00000-of-00001.parquet"])
 def test_parquet_in_the_layouts_of_the_hubs(tmp_path, layout):
-    for split in ("train", "test"):
-        file = tmp_path / layout.format(split)
-        file.parent.mkdir(exist_ok=True)
-        pq.write_table(pa.Table.from_pylist([GOOD, GOOD]), file)
-    assert len(parse_split(tmp_path, "train", None)) == 2
+    for first, split in enumerate(("train", "test")):
+        file = tmp_path / "source" / layout.format(split)
+        file.parent.mkdir(exist_ok=True, parents=True)
+        pq.write_table(pa.Table.from_pylist([problem(first), problem(first + 10)]), file)
+    prepared("gsm8k", "--source", tmp_path / "source", "--out", tmp_path)
+    assert (truths(tmp_path), truths(tmp_path, "test")) == (["0", "20"], ["2", "22"])
 
 
 def test_parquet_in_several_files_is_read_in_order(tmp_path):
     for part in range(3):
-        answers = [{"question": "q", "answer": f"#### {part}"}]
-        pq.write_table(pa.Table.from_pylist(answers), tmp_path / f"train-{part:05}-of-00003.parquet")
-    assert [row["reward_model"]["ground_truth"] for row in parse_split(tmp_path, "train", None)] == ["0", "1", "2"]
+        records = [problem(part), problem(part + 10)]
+        pq.write_table(pa.Table.from_pylist(records), tmp_path / f"train-{part:05}-of-00003.parquet")
+    prepared("gsm8k", "--source", tmp_path, "--split", "train", "--out", tmp_path / "out")
+    assert truths(tmp_path / "out") == ["0", "20", "2", "22", "4", "24"]
+    assert [row["extra_info"]["index"] for row in rows(tmp_path / "out")] == list(range(6))
 
 
 BAD_LINES = {
-    "truncated": ('{"question": "How many?", "ans', ["row 2", "not valid JSON", "truncated"]),
-    "no column": ('{"question": "How many?", "solution": "x"}', ["row 2", "no column 'answer'", "'solution'"]),
-    "no answer": ('{"question": "q", "answer": "it is 72"}', ["row 2", "column 'answer'", "#### <number>", "72"]),
-    "no number": ('{"question": "q", "answer": "#### many"}', ["row 2", "column 'answer'", "#### <number>"]),
-    "number as answer": ('{"question": "q", "answer": 72}', ["row 2", "column 'answer'", "int instead of text"]),
-    "null question": ('{"question": null, "answer": "#### 7"}', ["row 2", "column 'question'", "NoneType"]),
-    "empty question": ('{"question": " ", "answer": "#### 7"}', ["row 2", "column 'question'", "empty"]),
-    "list": ('["q", "#### 7"]', ["row 2", "list instead of an object"]),
-    "surrogate": ('{"question": "\\ud800", "answer": "#### 7"}', ["row 2", "column 'question'", "UTF-8"]),
-    "latin-1": (b'{"question": "caf\xe9", "answer": "#### 7"}', ["row 2", "not valid JSON"]),
-    "deep": ("[" * 100_000, ["row 2", "not valid JSON"]),
+    "truncated": ('{"question": "How many?", "ans', ["not valid JSON", "truncated", "Copy it again"]),
+    "no column": ('{"question": "How many?", "solution": "x"}', ["no column 'answer'", "'solution'", "Rename it"]),
+    "no answer": ('{"question": "q", "answer": "it is 72"}', ["column 'answer'", "#### <number>", "72", "gold"]),
+    "no number": ('{"question": "q", "answer": "#### many"}', ["column 'answer'", "#### <number>", "--drop gold"]),
+    "number as answer": ('{"question": "q", "answer": 72}', ["column 'answer'", "int instead of text", "Make it"]),
+    "list as question": ('{"question": ["q"], "answer": "#### 7"}', ["column 'question'", "list instead of text"]),
+    "null question": ('{"question": null, "answer": "#### 7"}', ["column 'question'", "null", "--drop empty"]),
+    "empty question": ('{"question": " ", "answer": "#### 7"}', ["column 'question'", "empty", "--drop empty"]),
+    "list": ('["q", "#### 7"]', ["list instead of an object", "one object"]),
+    "surrogate": ('{"question": "\\ud800", "answer": "#### 7"}', ["column 'question'", "UTF-8"]),
+    "latin-1": (b'{"question": "caf\xe9", "answer": "#### 7"}', ["not UTF-8", "iconv -f latin1 -t utf-8"]),
+    "deep": ("[" * 100_000, ["not valid JSON"]),
+    "huge number": ('{"question": "q", "answer": ' + "7" * 5000 + "}", ["not valid JSON"]),
 }
 
 
-@pytest.mark.parametrize("case", BAD_LINES)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The output of an earlier run."""
+    folder = tmp_path_factory.mktemp("finished")
+    prepared("gsm8k", "--source", source(folder / "source", [problem(1), problem(2)]), "--out", folder / "out")
+    return folder / "out"
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_bad_row_is_named(tmp_path, case, split):
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_a_bad_row_is_named_and_nothing_is_written(tmp_path, finished, case, split):
     line, expected = BAD_LINES[case]
     line = line if isinstance(line, bytes) else line.encode()
-    good = json.dumps(GOOD).encode()
-    source = write_source(tmp_path, **({"train": good} | {split: good + b"\n" + line + b"\n" + good}))
-    with pytest.raises(DataError) as caught:
-        parse_split(source, split, None)
-    for text in [str(source / f"{split}.jsonl"), *expected]:
-        assert text in str(caught.value)
+    bad = [problem(3), line, problem(4)]
+    folder = source(tmp_path / "source", **({"train": [problem(5)]} | {split: bad}))
+    old = shutil.copytree(finished, tmp_path / "old")
+    for out in (tmp_path / "new", old):
+        done = prepare("gsm8k", "--source", folder, "--out", out)
+        refused(done, str(folder / f"{split}.jsonl"), "row 2", *expected)
+    assert not (tmp_path / "new").exists()
+    assert contents(old) == contents(finished)
 
 
-def test_bad_test_split_leaves_nothing_behind(tmp_path):
-    source = write_source(tmp_path / "source", train=json.dumps(GOOD), test='{"question": "q"}')
-    result = run("--source", source, "--out", "out", cwd=tmp_path)
-    assert result.returncode == 2
-    assert "test.jsonl, row 1: no column 'answer'" in result.stderr
-    assert "Traceback" not in result.stderr
+def test_bad_rows_of_both_splits_are_told_at_once(tmp_path):
+    folder = source(tmp_path, [problem(1), {"question": "q", "answer": "?"}], [{"question": "", "answer": "#### 1"}])
+    told = refused(prepare("gsm8k", "--source", folder, "--out", tmp_path / "out"), "--drop")
+    assert f"{folder / 'train.jsonl'}, row 2" in told
+    assert f"{folder / 'test.jsonl'}, row 1" in told
+
+
+def test_many_bad_rows_are_counted_and_the_first_are_named(tmp_path):
+    bad = [{"question": f"q{number}", "answer": "?"} for number in range(1200)]
+    told = refused(prepare("gsm8k", "--source", source(tmp_path, bad), "--out", tmp_path / "out"), "1,200 rows")
+    assert "row 5:" in told
+    assert "row 6:" not in told
+    assert "1,195 more" in told
+
+
+def test_a_parquet_column_of_another_type_is_named(tmp_path):
+    pq.write_table(pa.Table.from_pylist([{"question": "q", "answer": 72}]), tmp_path / "train.parquet")
+    done = prepare("gsm8k", "--source", tmp_path, "--split", "train", "--out", tmp_path / "out")
+    refused(done, f"{tmp_path / 'train.parquet'}, row 1", "column 'answer': int instead of text")
+
+
+def test_a_truncated_parquet_file_is_named(tmp_path):
+    file = tmp_path / "train.parquet"
+    pq.write_table(pa.Table.from_pylist([problem(number) for number in range(100)]), file)
+    file.write_bytes(file.read_bytes()[:-50])
+    done = prepare("gsm8k", "--source", tmp_path, "--split", "train", "--out", tmp_path / "out")
+    refused(done, f"{file}: not readable as parquet", "Copy it again")
+
+
+def test_damage_in_the_middle_of_a_parquet_file_is_named(tmp_path):
+    file = tmp_path / "train.parquet"
+    pq.write_table(pa.Table.from_pylist([problem(number) for number in range(1000)]), file)
+    damaged = bytearray(file.read_bytes())
+    damaged[4:200] = b"\xff" * 196
+    file.write_bytes(damaged)
+    done = prepare("gsm8k", "--source", tmp_path, "--split", "train", "--out", tmp_path / "out")
+    refused(done, str(file), "Copy it again")
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_an_empty_file_is_named(tmp_path, content):
+    folder = source(tmp_path, [problem(1)])
+    (folder / "train.jsonl").write_text(content)
+    refused(prepare("gsm8k", "--source", folder, "--out", tmp_path / "out"), str(folder / "train.jsonl"), "no rows")
+
+
+def test_a_missing_split_is_named_with_the_way_around_it(tmp_path):
+    folder = source(tmp_path, [problem(1)])
+    (folder / "test.jsonl").unlink()
+    done = prepare("gsm8k", "--source", folder, "--out", tmp_path / "out")
+    refused(done, str(folder), "test.jsonl", "--split")
+    prepared("gsm8k", "--source", folder, "--split", "train", "--out", tmp_path / "out")
+
+
+GOOD = [json.dumps(problem(number)).encode() for number in range(8)]
+
+
+@given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from(GOOD)), max_size=5, unique=True))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_gives_rows_or_a_message_that_names_it(tmp_path, lines):
+    (tmp_path / "train.jsonl").write_bytes(b"\n".join(lines))
+    out = tmp_path / "out"
+    done = prepare("gsm8k", "--source", tmp_path, "--split", "train", "--out", out)
+    written = [line for line in b"\n".join(lines).split(b"\n") if line.strip()]
+    if written and all(line in GOOD for line in written):
+        assert done.returncode == 0, done.stderr
+        assert [row["extra_info"]["question"] for row in rows(out)] == [
+            json.loads(line)["question"] for line in written
+        ]
+        shutil.rmtree(out)
+    else:
+        refused(done, str(tmp_path / "train.jsonl"))
+        assert not out.exists()
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", "", "²"])
+def test_a_limit_that_is_no_count_is_the_users_mistake(tmp_path, limit):
+    refused(prepare("gsm8k", "--source", SAMPLES / "gsm8k", "--limit", limit, "--out", tmp_path / "out"), "--limit")
     assert not (tmp_path / "out").exists()
 
 
-def test_parquet_of_wrong_type_or_bytes_is_named(tmp_path):
-    file = tmp_path / "train.parquet"
-    pq.write_table(pa.Table.from_pylist([{"question": "q", "answer": 72}]), file)
-    with pytest.raises(DataError, match=r"train\.parquet, row 1, column 'answer': int instead of text"):
-        parse_split(tmp_path, "train", None)
-    file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(DataError, match=r"train\.parquet: not readable as parquet"):
-        parse_split(tmp_path, "train", None)
-
-
-def test_empty_and_missing_splits_are_named(tmp_path):
-    source = write_source(tmp_path, train="\n\n")
-    with pytest.raises(DataError, match="the train split has no rows"):
-        parse_split(source, "train", None)
-    (source / "test.jsonl").unlink()
-    with pytest.raises(DataError, match=r"no test\.jsonl or test\.parquet"):
-        parse_split(source, "test", None)
-
-
-@given(st.lists(st.one_of(st.binary(max_size=60), st.just(json.dumps(GOOD).encode())), max_size=5))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_file_gives_rows_or_a_data_error(tmp_path, lines):
-    (tmp_path / "train.jsonl").write_bytes(b"\n".join(lines))
-    good = [line for line in b"\n".join(lines).split(b"\n") if line.strip()]
-    if good and all(line == json.dumps(GOOD).encode() for line in good):
-        assert len(parse_split(tmp_path, "train", None)) == len(good)
-    else:
-        with pytest.raises(DataError, match=re.escape(str(tmp_path))):
-            parse_split(tmp_path, "train", None)
-
-
-@pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", ""])
-def test_a_limit_that_is_no_count_is_the_users_mistake(tmp_path, limit):
-    result = run("--source", SAMPLE, "--limit", limit, cwd=tmp_path)
-    assert result.returncode == 2
-    assert "--limit" in result.stderr
-    assert not (tmp_path / "data").exists()
-
-
-def test_a_file_in_place_of_the_out_folder_is_a_failure_with_a_fix(tmp_path):
-    (tmp_path / "taken").write_text("")
-    result = run("--source", SAMPLE, "--out", "taken", cwd=tmp_path)
-    assert result.returncode == 1
-    assert "cannot write to taken" in result.stderr
-    assert "--out" in result.stderr
-
-
-def test_a_source_that_is_neither_folder_nor_name():
-    with pytest.raises(DataError, match="--source /no/such/folder: no such folder"):
-        find_source("/no/such/folder")
-
-
 def test_without_a_network_it_says_so_soon(tmp_path):
-    started = time.monotonic()
+    begun = time.monotonic()
     # A set that no cache can have; nothing listens on port 9.
-    result = run(
+    done = script(
+        "gsm8k",
         "--source",
         "nobody/gsm8k",
         cwd=tmp_path,
-        HF_ENDPOINT="http://127.0.0.1:9",
-        MODELSCOPE_ENDPOINT="http://127.0.0.1:9",
-        HF_HOME=str(tmp_path / "hf"),
-        MODELSCOPE_CACHE=str(tmp_path / "ms"),
-        HF_HUB_OFFLINE="0",
+        environment={
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+            "MODELSCOPE_ENDPOINT": "http://127.0.0.1:9",
+            "HF_HOME": str(tmp_path / "hf"),
+            "MODELSCOPE_CACHE": str(tmp_path / "ms"),
+            "HF_HUB_OFFLINE": "0",
+        },
     )
-    assert time.monotonic() - started < 20
-    assert result.returncode == 2
-    assert "Hugging Face hub, nobody/gsm8k: not to be had from http://127.0.0.1:9" in result.stderr
-    assert "ModelScope, nobody/gsm8k: not to be had from http://127.0.0.1:9" in result.stderr
-    assert "Connection refused" in result.stderr
-    assert "--source data_prep/samples/gsm8k" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert time.monotonic() - begun < 20
+    told = refused(done, "Connection refused", "--source data_prep/samples/gsm8k")
+    for hub in ("Hugging Face hub", "ModelScope"):
+        assert f"{hub}, nobody/gsm8k: not to be had from http://127.0.0.1:9" in told
     assert not (tmp_path / "data").exists()
 
 
 def test_places_are_tried_in_order(tmp_path, monkeypatch):
     asked = []
 
-    def refuse(repo_id, **_):
-        asked.append(repo_id)
+    def refuse(repository, **_):
+        asked.append(repository)
         raise HubError("closed today")
 
-    monkeypatch.setattr(gsm8k, "LOCAL_COPY", tmp_path / "raw")
-    monkeypatch.setattr(gsm8k, "from_hugging_face", refuse)
-    monkeypatch.setattr(gsm8k, "from_modelscope", lambda repo_id, **_: asked.append(repo_id) or tmp_path)
-    assert find_source(None) == tmp_path
-    assert asked == ["openai/gsm8k", "AI-ModelScope/gsm8k"]
+    def give(repository, **_):
+        asked.append(repository)
+        return folder
 
-    monkeypatch.setattr(gsm8k, "from_modelscope", refuse)
-    with pytest.raises(DataError) as caught:
-        find_source(None)
-    for place in (f"local copy {tmp_path / 'raw'}: no such", "Hugging Face hub, openai/gsm8k: closed", "ModelScope, "):
-        assert place in str(caught.value)
+    folder, out = source(tmp_path / "folder", [problem(1)]), tmp_path / "out"
+    monkeypatch.setattr(sources, "RAW", tmp_path / "raw")
+    monkeypatch.setattr(sources, "from_hugging_face", refuse)
+    monkeypatch.setattr(sources, "from_modelscope", give)
+    prepared("gsm8k", "--out", out)
+    assert asked == ["openai/gsm8k", "AI-ModelScope/gsm8k"] * 2  # once for each split
+    assert manifest(out)["splits"]["train"]["source"]["name"] == "AI-ModelScope/gsm8k"
+
+    monkeypatch.setattr(sources, "from_modelscope", refuse)
+    told = refused(prepare("gsm8k", "--out", tmp_path / "new"))
+    for place in (
+        f"local copy {tmp_path / 'raw' / 'gsm8k'}: no such folder",
+        "Hugging Face hub, openai/gsm8k: closed today",
+        "ModelScope, AI-ModelScope/gsm8k: closed today",
+    ):
+        assert place in told
 
     asked.clear()
-    (tmp_path / "raw").mkdir()
-    assert find_source(None) == tmp_path / "raw"
+    shutil.copytree(folder, tmp_path / "raw" / "gsm8k")
+    prepared("gsm8k", "--out", tmp_path / "new")
     assert asked == []
+
+
+def test_a_repository_named_as_the_source_is_asked_for_on_both_hubs(tmp_path, monkeypatch):
+    asked = []
+
+    def refuse(repository, **_):
+        asked.append(repository)
+        raise HubError("closed today")
+
+    monkeypatch.setattr(sources, "from_hugging_face", refuse)
+    monkeypatch.setattr(sources, "from_modelscope", refuse)
+    told = refused(prepare("gsm8k", "--source", "somebody/else", "--out", tmp_path / "out"), "somebody/else")
+    assert asked == ["somebody/else"] * 2
+    assert told.count("closed today") == 2
+
+
+def test_what_is_no_repository_is_not_looked_for_on_a_hub(tmp_path):
+    done = prepare("gsm8k", "--source", "/no/such/folder", "--out", tmp_path / "out")
+    refused(done, "--source /no/such/folder: no such file or folder", "--source data_prep/samples/gsm8k")
+
+
+def test_records_without_a_last_line_end_are_all_read(tmp_path):
+    folder = source(tmp_path, [problem(1)])
+    (folder / "train.jsonl").write_bytes(GOOD[0] + b"\r\n" + GOOD[1])
+    prepared("gsm8k", "--source", folder, "--out", tmp_path / "out")
+    assert truths(tmp_path / "out") == ["0", "2"]
+
+
+def test_the_byte_order_mark_of_windows_makes_no_difference(tmp_path):
+    folder = source(tmp_path, [problem(1)])
+    write_lines(folder / "train.jsonl", [b"\xef\xbb\xbf" + GOOD[3], GOOD[4]])
+    prepared("gsm8k", "--source", folder, "--out", tmp_path / "out")
+    assert truths(tmp_path / "out") == ["6", "8"]

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from data_prep import arithmetic
-from data_prep.verl_parquet import make_row, write_split
+from data_prep.pipeline.verl_parquet import make_row
+from tests.verl_files import write_split
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT_FOLDERS = ("examples", "grpo_launchpad", "reward_score", "data_prep")
@@ -131,7 +132,7 @@ class Sandbox:
 
 def rows_of(task: str) -> list[dict]:
     """Rows for the data set that a launcher's name ends in."""
-    source = {"arithmetic": arithmetic.DATA_SOURCE, "gsm8k": "openai/gsm8k"}[task]
+    source = {"arithmetic": arithmetic.DATA_SET.splits[0].data_source, "gsm8k": "openai/gsm8k"}[task]
     return [
         make_row(
             data_source=source,

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.verl_parquet import make_row, write_split
+from data_prep.pipeline.verl_parquet import make_row
 from reward_score.__main__ import main
+from tests.verl_files import write_split
 
 ROOT = Path(__file__).resolve().parents[2]
 GRADING = ROOT.parent / "shared" / "data" / "grading"

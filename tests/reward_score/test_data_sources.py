@@ -38,7 +38,9 @@ VERLS = [
 
 
 def test_every_data_set_made_here_has_a_scorer():
-    check_data_sources([arithmetic.DATA_SOURCE, gsm8k.DATA_SOURCE])
+    check_data_sources(
+        split.data_source for data_set in (arithmetic.DATA_SET, gsm8k.DATA_SET) for split in data_set.splits
+    )
 
 
 @pytest.mark.parametrize("name", VERLS)

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.verl_parquet import make_row, write_split
+from data_prep.pipeline.verl_parquet import make_row
 from grpo_launchpad.preflight.check import check
 from grpo_launchpad.preflight.compose import compose
+from tests.verl_files import write_split
 
 ROWS = 20
 

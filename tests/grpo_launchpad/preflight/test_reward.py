@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_prep.verl_parquet import write_split
 from grpo_launchpad.preflight.reward import SELF_TEST_ROWS
 from reward_score import self_test
 from reward_score.__main__ import main
+from tests.verl_files import write_split
 
 REWARDS = "++reward.custom_reward_function.reward_kwargs.rewards"
 OPTION = "++reward.custom_reward_function.reward_kwargs"

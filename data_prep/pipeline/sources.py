@@ -1,0 +1,129 @@
+"""Where a split's files are: a file, a folder, the local copy in data/raw, the Hugging Face hub, or ModelScope."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.pipeline.data_set import DataError, DataSet, Split
+from data_prep.pipeline.records import SUFFIXES
+from grpo_launchpad.hubs import HubError, from_hugging_face, from_modelscope
+
+ROOT = Path(__file__).resolve().parents[2]
+RAW = ROOT / "data" / "raw"
+SAMPLES = ROOT / "data_prep" / "samples"
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+# How people and both hubs lay out a split that a data set says nothing else about; the first that matches is taken.
+PLAIN = [f"{{}}{suffix}" for suffix in SUFFIXES]
+USUAL = ["data/{}-*.parquet", "{}-*.parquet", "*/{}-*.parquet"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one split, in the order in which they are read.
+
+    Attributes:
+        name: the folder or repository, for the manifest.
+        revision: the repository's commit, "" if it is not known or there is none.
+        root: the folder that the files' names are told from.
+    """
+
+    name: str
+    revision: str
+    root: Path
+    files: tuple[Path, ...]
+
+
+def find(data_set: DataSet, split: Split, source: str | None) -> Source:
+    """Return the files of a split, downloading them if need be.
+
+    Args:
+        data_set: the data set.
+        split: which part of it.
+        source: a file, a folder, a repository on a hub, or None for the data set from wherever it can be had.
+
+    Raises:
+        DataError: if no place has it; the text names every place with its answer.
+    """
+    if source is not None and Path(source).is_file():
+        return Source(source, "", Path(source).parent, (_known(Path(source)),))
+    if source is not None and Path(source).is_dir():
+        return Source(source, "", Path(source), _files_in(Path(source), split))
+    if source is not None and not REPOSITORY.fullmatch(source):
+        raise DataError(f"--source {source}: no such file or folder. {_what_to_give(data_set)}")
+    local = RAW / data_set.name
+    if source is None and local.is_dir():
+        return Source(f"data/raw/{data_set.name}", "", local, _files_in(local, split))
+    return _from_a_hub(data_set, split, source)
+
+
+def _from_a_hub(data_set: DataSet, split: Split, source: str | None) -> Source:
+    hubs: list[tuple[str, Callable, str]] = [
+        ("Hugging Face hub", from_hugging_face, source or split.hugging_face),
+        ("ModelScope", from_modelscope, source or split.modelscope),
+    ]
+    answers = [f"folder {source}: no such folder"] if source else [f"local copy {RAW / data_set.name}: no such folder"]
+    for hub, download, repository in hubs:
+        if not repository:
+            answers.append(f"{hub}: does not have it")
+            continue
+        print(f"{hub}: {repository} ...", file=sys.stderr)
+        try:
+            folder = download(repository, kind="dataset", wanted=_layouts(split, published=source is None))
+        except HubError as error:
+            answers.append(f"{hub}, {repository}: {error}")
+            continue
+        revision = folder.name if re.fullmatch(r"[0-9a-f]{40}", folder.name) else ""
+        return Source(repository, revision, folder, _files_in(folder, split))
+    found_nowhere = f"{source or data_set.title} was found nowhere:\n" + "".join(f"  {answer}\n" for answer in answers)
+    raise DataError(f"{found_nowhere}Download it on a machine with a network. {_what_to_give(data_set)}")
+
+
+def _files_in(folder: Path, split: Split) -> tuple[Path, ...]:
+    for layout in _layouts(split):
+        if files := sorted(folder.glob(layout)):
+            _check_complete(files)
+            return tuple(map(_known, files))
+    kinds = ", ".join(SUFFIXES)
+    raise DataError(
+        f"{folder}: no {split.name}.jsonl in it, nor one of {kinds}. Give the folder that has it, or name the split "
+        "that it has with --split."
+    )
+
+
+def _check_complete(files: Sequence[Path]) -> None:
+    """Check that of files numbered "-00000-of-00003" none is missing.
+
+    Raises:
+        DataError: if one is.
+    """
+    for file in files:
+        if numbered := re.search(r"-[0-9]{5}-of-([0-9]{5})\b", file.name):
+            for number in range(int(numbered.group(1))):
+                name = file.name.replace(numbered.group(), f"-{number:05}-of-{numbered.group(1)}")
+                if not (file.parent / name).exists():
+                    raise DataError(f"{file.parent / name}: missing, beside {file.name}. Copy it as well.")
+
+
+def _layouts(split: Split, published: bool = False) -> list[str]:
+    """Return where a split's files may lie; of the data set as it was published, no more than is known."""
+    usual = [] if published and split.files else USUAL
+    return [layout.format(split.name) for layout in (*PLAIN, *split.files, *usual)]
+
+
+def _known(file: Path) -> Path:
+    if file.suffix not in SUFFIXES:
+        raise DataError(
+            f"{file}: a {file.suffix or 'file without suffix'} is not read here. Give {', '.join(SUFFIXES)}."
+        )
+    return file
+
+
+def _what_to_give(data_set: DataSet) -> str:
+    """Return what --source takes, with the sample that comes with the project if there is one."""
+    files = " and ".join(f"{split.name}.jsonl" for split in data_set.splits)
+    give = f"Give --source a folder with {files} (or .parquet, .json, .csv), or a hub's owner/name"
+    if (SAMPLES / data_set.name).is_dir():
+        give += f"; --source data_prep/samples/{data_set.name} comes with the project"
+    return f"{give}."
