@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep.pipeline.data_set import REASONS, DataError, DataSet
+from data_prep.pipeline.data_set import HALF_A_PAIR, REASONS, DataError, DataSet
 from data_prep.pipeline.engines import ENGINES
 from data_prep.pipeline.findings import Policy
 from data_prep.pipeline.prepare import Request, prepare
@@ -55,7 +55,7 @@ def shared_options(data_set: DataSet, description: str) -> argparse.ArgumentPars
             default=data_set.templates[0],
             help=f"the form of the answer that the prompt asks for (default: {data_set.templates[0]})",
         )
-    parser.add_argument("--system-prompt", metavar="TEXT", help="instead of the template's; '' for none")
+    parser.add_argument("--system-prompt", type=utf8, metavar="TEXT", help="instead of the template's; '' for none")
     parser.add_argument("--tokenizer", metavar="MODEL", help="measure prompts in its tokens, through its chat template")
     parser.add_argument(
         "--max-prompt-tokens", type=positive, metavar="N", help="report longer prompts; --drop long leaves them out"
@@ -124,6 +124,13 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
     return int(text)
+
+
+def utf8(text: str) -> str:
+    """Parse a text that can be written as UTF-8, for argparse."""
+    if HALF_A_PAIR.search(text):
+        raise argparse.ArgumentTypeError("not valid UTF-8")
+    return text
 
 
 def reasons(text: str) -> tuple[str, ...]:

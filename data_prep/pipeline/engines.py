@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from data_prep.pipeline.data_set import DataError
 
+ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -30,7 +32,12 @@ def run_on_ray(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if not ray.is_initialized():
         try:
-            ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+            ray.init(
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},  # not another copy that is installed
+            )
         except ConnectionError as error:
             raise DataError(f"--engine ray: {error} Start the cluster, or correct or unset RAY_ADDRESS.") from error
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -9,6 +9,7 @@ from data_prep.pipeline.data_set import DataError, Fault
 
 # Where an image belongs in a prompt; verl replaces the marks by the images, in order.
 MARK = "<image>"
+OTHER_MARKS = ("<video>", "<audio>")
 # Pillow names the buffer it was given, whose address differs each time.
 ADDRESS = re.compile(r" <_io\.BytesIO object at 0x[0-9a-f]+>")
 
@@ -45,15 +46,18 @@ def image_bytes(image: object, folder: Path) -> bytes:
     return image
 
 
-def check_marks(question: str, images: int) -> None:
-    """Check that the question has as many marks as images.
+def check_marks(text: str, images: int) -> None:
+    """Check that a prompt with images has as many marks as images, and no marks of other media, which verl would miss.
 
     Raises:
         Fault: if it has not.
     """
-    marks = question.count(MARK)
+    marks = text.count(MARK)
     if marks != images:
-        raise Fault("image", f"{marks} {MARK} in the question and {images} images. Write one mark for each image.")
+        raise Fault("image", f"{marks} {MARK} in the prompt and {images} images. Write one mark for each image.")
+    for other in OTHER_MARKS:
+        if other in text:
+            raise Fault("image", f"{other} in a prompt with images: verl would look for one. Write it differently.")
 
 
 def _decode(image: bytes) -> None:

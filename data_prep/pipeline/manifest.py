@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -85,24 +85,24 @@ def fingerprint(data_set: DataSet, sources: dict[str, dict], options: dict[str, 
     """Return a digest of everything that decides the output: the sources, the options, and the code."""
     files = sorted(file for folder in CODE for file in (ROOT / folder).rglob("*.py"))
     code = {file.relative_to(ROOT).as_posix(): sha256(file) for file in files}
-    known = {"data_set": data_set.name, "sources": sources, "options": options, "code": code}
+    read = {name: {key: source[key] for key in ("revision", "files")} for name, source in sources.items()}
+    known = {"data_set": data_set.name, "sources": read, "options": options, "code": code}
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def is_up_to_date(out: Path, splits: Sequence[str], wanted: str) -> bool:
+def is_up_to_date(out: Path, fingerprints: Mapping[str, str]) -> bool:
     """Say whether these splits were prepared from the same input in the same way, and their files are still whole."""
     described = _read(out)
     return all(
         name in described
-        and described[name]["fingerprint"] == wanted
+        and described[name]["fingerprint"] == fingerprint
         and all(_is_whole(out / file, digest) for file, digest in _files(described[name]))
-        for name in splits
+        for name, fingerprint in fingerprints.items()
     )
 
 
-def content(data_set: DataSet, out: Path, command: str, wanted: str, described: dict[str, dict]) -> dict:
+def content(data_set: DataSet, out: Path, made: dict[str, dict]) -> dict:
     """Return the manifest: the splits just made, and those that an earlier run left in the folder."""
-    made = {name: {"command": command, "fingerprint": wanted, **what} for name, what in described.items()}
     earlier = {
         name: what
         for name, what in _read(out, data_set.name).items()

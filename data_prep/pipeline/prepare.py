@@ -26,7 +26,7 @@ from data_prep.pipeline.overlap import HeldOut, repeated
 from data_prep.pipeline.prompt_lengths import load_tokenizer, prompt_lengths
 from data_prep.pipeline.records import Piece, pieces, place, read
 from data_prep.pipeline.shard import Form, Selection, Shard, Task, make_shard, problem_of, records
-from data_prep.pipeline.sources import Source, find
+from data_prep.pipeline.sources import NoSuchSplitError, Source, find
 from data_prep.pipeline.verl_parquet import ShardWriter
 
 SHARD_ROWS = 500_000
@@ -85,16 +85,16 @@ def prepare(request: Request) -> str:
         DataError: if the data cannot be used; nothing is written then.
         OSError: if the output cannot be written.
     """
-    if request.form.tokenizer:
-        load_tokenizer(request.form.tokenizer)  # before the work, in case there is none
     parts = _parts(request)
     wanted = [part for part in parts if part.split.name in request.splits]
     _refuse_own_source(request.out, parts)
     sources = {part.split.name: manifest.describe_source(part.source) for part in parts}
-    fingerprint = manifest.fingerprint(request.data_set, sources, request.options)
-    if not request.force and _is_finished(request, parts, fingerprint):
+    fingerprints = {name: _fingerprint(request, name, sources) for name in request.splits}
+    if not request.force and _is_finished(request, parts, fingerprints):
         return f"{request.out}: up to date; --force prepares it again"
 
+    if request.form.tokenizer:
+        load_tokenizer(request.form.tokenizer)  # before the work, in case there is none
     held_out = _held_out(request, parts) if "train" in request.splits else None
     with _workplace(request.out) as work:
         done = {}
@@ -105,22 +105,29 @@ def prepare(request: Request) -> str:
         _refuse_bad_rows(request, done)
         done = {name: (list(filter(_has_rows, tasks)), shard) for name, (tasks, shard) in done.items()}
         described = {
-            name: manifest.describe_split(tasks, shard, request.form) | {"source": sources[name]}
+            name: {"command": request.command, "fingerprint": fingerprints[name], "source": sources[name]}
+            | manifest.describe_split(tasks, shard, request.form)
             for name, (tasks, shard) in done.items()
         }
-        content = manifest.content(request.data_set, request.out, request.command, fingerprint, described)
+        content = manifest.content(request.data_set, request.out, described)
         text = card.write(content, work)
         manifest.write(content, work)
         _publish(request.out, work, {name: [task.shard for task in tasks] for name, (tasks, _) in done.items()})
     return text
 
 
-def _is_finished(request: Request, parts: Sequence[Part], fingerprint: str) -> bool:
+def _fingerprint(request: Request, split: str, sources: dict[str, dict]) -> str:
+    """Return what a split is known by; the training split was compared with the others."""
+    read = {name: source for name, source in sources.items() if split in (name, "train")}
+    return manifest.fingerprint(request.data_set, read, request.options)
+
+
+def _is_finished(request: Request, parts: Sequence[Part], fingerprints: dict[str, str]) -> bool:
     files = [file for part in parts for file in part.source.files]
     if request.data_set.image_column and any(file.suffix != ".parquet" for file in files):
         return False  # images in files of their own may have changed
     has_card = all((request.out / name).exists() for name in (card.NAME, card.PICTURE))
-    return has_card and manifest.is_up_to_date(request.out, request.splits, fingerprint)
+    return has_card and manifest.is_up_to_date(request.out, fingerprints)
 
 
 def _refuse_own_source(out: Path, parts: Sequence[Part]) -> None:
@@ -143,12 +150,14 @@ def _parts(request: Request) -> list[Part]:
         raise DataError(f"--holdout is for a source of one file; {source} has splits of its own. Leave it out.")
     parts = []
     for split in data_set.splits:
+        if split.name not in request.splits and "train" not in request.splits:
+            continue
         if data_set.generate is not None:
             parts.append(Part(split, Source("generated", "", Path(), ()), (), None))
             continue
         try:
             found = find(data_set, split, source)
-        except DataError:
+        except NoSuchSplitError:
             if split.name in request.splits:
                 raise
             continue
@@ -376,7 +385,6 @@ def _publish(out: Path, work: Path, shards: dict[str, list[Path]]) -> None:
     for split, files in shards.items():
         names = manifest.file_names(split, len(files))
         for file, name in zip(files, names, strict=True):
-            os.chmod(file, 0o644)
             os.replace(file, out / name)
         for old in (out / f"{split}.parquet", *out.glob(f"{split}-?????-of-?????.parquet")):
             if old.name not in names:

@@ -76,6 +76,8 @@ def _find_tokenizer(name: str) -> Path | str:
     from grpo_launchpad import models
     from grpo_launchpad.hubs import HubError, from_hugging_face, from_modelscope
 
+    if Path(name).is_dir():
+        return Path(name)
     if models.is_made_here(name):
         return models.resolve(name)
     if found := models.locate(name):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -148,12 +149,19 @@ def _read_parquet(piece: Piece) -> Iterator[tuple[int, dict]]:
 
 def _rows_of(batch: pa.RecordBatch, file: Path, first: int) -> list[dict]:
     try:
-        return batch.to_pylist()
-    except UnicodeDecodeError as error:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError) as error:  # a text that is not UTF-8, a date that Python does not have
         if batch.num_rows > 1:  # look for the row
             half = batch.num_rows // 2
             return _rows_of(batch[:half], file, first) + _rows_of(batch[half:], file, first + half)
-        raise DataError(f"{place(file, first)}: a text is not UTF-8 ({error}). Write the file anew.") from error
+        what = "a text is not UTF-8" if isinstance(error, UnicodeDecodeError) else "a value cannot be read"
+        raise DataError(f"{place(file, first)}: {what} ({error}). Write the file anew.") from error
+    for column in batch.schema:
+        if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):  # 0.1 became 0.10000000149011612
+            for row in rows:
+                if row[column.name] is not None:
+                    row[column.name] = float(str(np.float32(row[column.name])))
+    return rows
 
 
 def _parquet(file: Path) -> pq.ParquetFile:

@@ -18,6 +18,7 @@ from data_prep.pipeline.templates import PLAIN, TEMPLATES, Template
 from data_prep.pipeline.verl_parquet import ShardWriter, make_row, schema_of
 
 BATCH = 1000
+BATCH_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def make_shard(task: Task) -> Shard:
         task.indices.open("wb") as indices,
     ):
         candidates = _candidates(task, shard)
-        while batch := list(islice(candidates, BATCH)):
+        while batch := _batch(candidates):
             batch = _with_good_gold(batch, task, shard.findings)
             if batch and shard.rows == 0 and "gold" not in task.policy.keep:
                 _check_template(batch[0], task)
@@ -186,7 +187,6 @@ def problem_of(task: Task, where: str, record: dict, folder: Path) -> tuple[Prob
         raise DataError(f"{where}, column '{column}': {error}") from error
     except Fault as fault:
         raise Fault(fault.reason, f"column '{column}': {fault}") from fault
-    check_marks(problem.question, len(images))
     return problem, images
 
 
@@ -207,21 +207,39 @@ def _candidates(task: Task, shard: Shard) -> Iterator[Candidate]:
         shard.rows_in += 1
         try:
             problem, images = problem_of(task, where, record, folder)
+            row = _row(task, index, problem, images)
         except Fault as fault:
             if fault.reason in task.policy.keep:
-                raise DataError(f"{where}: {fault} A row like this cannot be kept.") from fault
+                fix = f"A row like this cannot be kept; leave it out with --drop {fault.reason}."
+                raise DataError(f"{where}: {fault} {fix}") from fault
             shard.findings.add(fault.reason, index, f"{where}: {fault}")
             continue
-        row = make_row(
-            data_source=task.split.data_source,
-            messages=task.form.words.messages(problem.question, task.data_set.boxed, task.form.system_prompt),
-            ability=task.data_set.ability,
-            ground_truth=problem.ground_truth,
-            extra_info={"split": task.split.name, "index": index, **problem.extra},
-        )
-        if task.data_set.image_column:
-            row["images"] = [{"bytes": image, "path": None} for image in images]
         yield Candidate(index, where, problem, images, row)
+
+
+def _row(task: Task, index: int, problem: Problem, images: tuple[bytes, ...]) -> dict:
+    row = make_row(
+        data_source=task.split.data_source,
+        messages=task.form.words.messages(problem.question, task.data_set.boxed, task.form.system_prompt),
+        ability=task.data_set.ability,
+        ground_truth=problem.ground_truth,
+        extra_info={"split": task.split.name, "index": index, **problem.extra},
+    )
+    if task.data_set.image_column:
+        check_marks("".join(message["content"] for message in row["prompt"]), len(images))
+        row["images"] = [{"bytes": image, "path": None} for image in images]
+    return row
+
+
+def _batch(candidates: Iterator[Candidate]) -> list[Candidate]:
+    """Take the next candidates: a thousand, or fewer if their images are large."""
+    batch, size = [], 0
+    for candidate in candidates:
+        batch.append(candidate)
+        size += sum(map(len, candidate.images))
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            break
+    return batch
 
 
 def _with_good_gold(batch: Sequence[Candidate], task: Task, findings: Findings) -> list[Candidate]:

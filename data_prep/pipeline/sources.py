@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 # How people and both hubs lay out a split that a data set says nothing else about; the first that matches is taken.
 PLAIN = [f"{{}}{suffix}" for suffix in SUFFIXES]
 USUAL = ["data/{}-*.parquet", "{}-*.parquet", "*/{}-*.parquet"]
+
+
+class NoSuchSplitError(DataError):
+    """A folder has no file of the split."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def _files_in(folder: Path, split: Split) -> tuple[Path, ...]:
             _check_complete(files)
             return tuple(map(_known, files))
     kinds = ", ".join(SUFFIXES)
-    raise DataError(
+    raise NoSuchSplitError(
         f"{folder}: no {split.name}.jsonl in it, nor one of {kinds}. Give the folder that has it, or name the split "
         "that it has with --split."
     )
@@ -98,12 +103,15 @@ def _check_complete(files: Sequence[Path]) -> None:
     Raises:
         DataError: if one is.
     """
+    there: dict[tuple[Path, str, str], set[int]] = defaultdict(set)
     for file in files:
-        if numbered := re.search(r"-[0-9]{5}-of-([0-9]{5})\b", file.name):
-            for number in range(int(numbered.group(1))):
-                name = file.name.replace(numbered.group(), f"-{number:05}-of-{numbered.group(1)}")
-                if not (file.parent / name).exists():
-                    raise DataError(f"{file.parent / name}: missing, beside {file.name}. Copy it as well.")
+        if numbered := re.match(r"(.*)-([0-9]{5})-of-([0-9]{5})", file.name):
+            prefix, number, count = numbered.groups()
+            there[file.parent, prefix, count].add(int(number))
+    for (folder, prefix, count), numbers in there.items():
+        for number in sorted(set(range(int(count))) - numbers)[:1]:
+            name = folder / f"{prefix}-{number:05}-of-{count}{files[0].suffix}"
+            raise DataError(f"{name}: missing, of {count.lstrip('0')} files. Copy it as well.")
 
 
 def _layouts(split: Split, published: bool = False) -> list[str]:
@@ -113,6 +121,8 @@ def _layouts(split: Split, published: bool = False) -> list[str]:
 
 
 def _known(file: Path) -> Path:
+    if not file.is_file():
+        raise DataError(f"{file}: not a file. Give a file or a folder of files.")
     if file.suffix not in SUFFIXES:
         raise DataError(
             f"{file}: a {file.suffix or 'file without suffix'} is not read here. Give {', '.join(SUFFIXES)}."

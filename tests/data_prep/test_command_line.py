@@ -228,8 +228,8 @@ def with_bad_image(folder, images):
         (["images/short.png"], ["images/short.png", "truncated"]),
         ([None], ["column 'images'", "there is none"]),
         (["images/text.png"], ["images/text.png", "not readable as an image"]),
-        ([], ["1 <image> in the question and 0 images"]),
-        (["images/good.png"] * 2, ["1 <image> in the question and 2 images"]),
+        ([], ["1 <image> in the prompt and 0 images"]),
+        (["images/good.png"] * 2, ["1 <image> in the prompt and 2 images"]),
     ],
 )
 def test_a_bad_image_is_named_and_left_out_only_when_told_so(tmp_path, pictures, images, expected):

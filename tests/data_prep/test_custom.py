@@ -249,7 +249,7 @@ BAD_IMAGES = {
     "truncated": ("images/short.png", ["short.png", "not readable as an image", "--drop image"]),
     "nothing": (None, ["column 'picture'"]),
     "a number": (7, ["column 'picture'", "int instead of an image"]),
-    "too few": (["images/red.png"], ["2 <image> in the question and 1 image", "--drop image"]),
+    "too few": (["images/red.png"], ["2 <image> in the prompt and 1 image", "--drop image"]),
     "none at all": ([], ["<image>", "--drop image"]),
 }
 

@@ -154,7 +154,7 @@ def test_splits_prepared_one_by_one_are_those_prepared_together(tmp_path, folder
 
 def test_an_entry_whose_file_is_gone_is_not_kept(folder, out):
     (out / "train.parquet").unlink()
-    prepared("gsm8k", "--source", folder, "--split", "test", "--out", out)
+    prepared("gsm8k", "--source", folder, "--split", "test", "--force", "--out", out)
     assert list(manifest(out)["splits"]) == ["test"]
 
 

@@ -113,5 +113,5 @@ def test_marks_and_images_must_be_as_many():
     check_marks("<image><image>Compare.", 2)
     check_marks("Compare.", 0)
     for question, images in (("Compare.", 1), ("<image>Compare.", 0), ("<image>Compare.", 2)):
-        with pytest.raises(Fault, match=f"{question.count('<image>')} <image> in the question and {images} images"):
+        with pytest.raises(Fault, match=f"{question.count('<image>')} <image> in the prompt and {images} images"):
             check_marks(question, images)

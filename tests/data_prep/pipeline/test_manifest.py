@@ -44,8 +44,8 @@ def described(out) -> dict:
 
 
 @pytest.fixture
-def wanted(described) -> str:
-    return described["splits"]["train"]["fingerprint"]
+def wanted(described) -> dict[str, str]:
+    return {name: split["fingerprint"] for name, split in described["splits"].items()}
 
 
 def test_files_are_named_as_on_the_hub():
@@ -138,10 +138,10 @@ def test_a_fingerprint_does_not_change_with_the_output_folder_or_the_engine(prep
 
 
 def test_what_is_whole_is_up_to_date(out, wanted):
-    assert manifest.is_up_to_date(out, ("train", "test"), wanted)
-    assert manifest.is_up_to_date(out, ("test",), wanted)
-    assert not manifest.is_up_to_date(out, ("train", "validation"), wanted)
-    assert not manifest.is_up_to_date(out, ("train",), "another fingerprint")
+    assert manifest.is_up_to_date(out, wanted)
+    assert manifest.is_up_to_date(out, {"test": wanted["test"]})
+    assert not manifest.is_up_to_date(out, {"train": wanted["train"], "validation": wanted["train"]})
+    assert not manifest.is_up_to_date(out, {"train": "another fingerprint"})
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -150,11 +150,11 @@ def test_a_changed_byte_or_a_missing_file_is_not(out, wanted, split):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    assert not manifest.is_up_to_date(out, ("train", "test"), wanted)
+    assert not manifest.is_up_to_date(out, wanted)
     file.unlink()
-    assert not manifest.is_up_to_date(out, ("train", "test"), wanted)
+    assert not manifest.is_up_to_date(out, wanted)
     file.mkdir()
-    assert not manifest.is_up_to_date(out, ("train", "test"), wanted)
+    assert not manifest.is_up_to_date(out, wanted)
 
 
 FOREIGN = {
@@ -176,22 +176,22 @@ def test_a_manifest_that_is_not_ours_is_no_manifest(tmp_path, case):
     content = FOREIGN[case]
     if content is not None:
         (tmp_path / manifest.NAME).write_bytes(content if isinstance(content, bytes) else content.encode())
-    assert not manifest.is_up_to_date(tmp_path, ("train", "test"), "x")
-    assert manifest.content(gsm8k.DATA_SET, tmp_path, "command", "x", {})["splits"] == {}
+    assert not manifest.is_up_to_date(tmp_path, {"train": "x", "test": "x"})
+    assert manifest.content(gsm8k.DATA_SET, tmp_path, {})["splits"] == {}
 
 
 def test_a_split_prepared_earlier_stays_in_the_manifest_while_its_files_do(out, described):
     new = {"test": {"rows_in": 1, "files": []}}
-    content = manifest.content(gsm8k.DATA_SET, out, "a command", "x", new)
+    content = manifest.content(gsm8k.DATA_SET, out, new)
     assert list(content["splits"]) == ["train", "test"]
     assert content["splits"]["train"] == described["splits"]["train"]
-    assert content["splits"]["test"] == {"command": "a command", "fingerprint": "x", "rows_in": 1, "files": []}
+    assert content["splits"]["test"] == new["test"]
     (out / "train.parquet").unlink()
-    assert list(manifest.content(gsm8k.DATA_SET, out, "a command", "x", new)["splits"]) == ["test"]
+    assert list(manifest.content(gsm8k.DATA_SET, out, new)["splits"]) == ["test"]
 
 
 def test_splits_of_another_data_set_in_the_same_folder_are_not_taken_for_ones_own(out):
-    assert manifest.content(geo3k.DATA_SET, out, "a command", "x", {})["splits"] == {}
+    assert manifest.content(geo3k.DATA_SET, out, {})["splits"] == {}
 
 
 def test_it_is_written_as_people_read_it(tmp_path):
