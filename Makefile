@@ -2,13 +2,16 @@
 # make quickstart  everything from nothing: environment, data, a model that learns on this CPU, a report
 # make test        the environment if missing, then all tests
 # make lint        ruff, shellcheck, shfmt
+# make recipes     record which launchers compose (level C), write the tables of recipes and of knobs
+# make smoke       smoke-run one launcher for each model family and backend, a minute or two each; records level S
+# make smoke-all   the same with every launcher
 # make lock        compute requirements/cpu.lock anew from requirements/cpu.in
 
 BASE_PYTHON ?= python3
 PYTHON := .venv/bin/python
 SHELL_FILES := $(shell git ls-files -co --exclude-standard '*.sh' .ci/run)
 
-.PHONY: install quickstart test lint lock
+.PHONY: install quickstart test lint recipes smoke smoke-all lock
 
 install:
 	@sh requirements/install.sh "$(BASE_PYTHON)" .venv requirements/cpu.lock
@@ -33,6 +36,17 @@ lint: install
 	@$(PYTHON) -m ruff format --check .
 	@.venv/bin/shellcheck $(SHELL_FILES)
 	@.venv/bin/shfmt -d -i 4 -ci $(SHELL_FILES)
+
+recipes: install
+	@$(PYTHON) -m tools.record_composed
+	@$(PYTHON) -m tools.recipe_table
+	@$(PYTHON) -m tools.knob_table
+
+smoke: install
+	@$(PYTHON) -m tools.smoke --one-per-architecture
+
+smoke-all: install
+	@$(PYTHON) -m tools.smoke --all
 
 lock: install
 	@sh requirements/lock.sh

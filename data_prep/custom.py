@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 
 from data_prep.pipeline import command_line
-from data_prep.pipeline.data_set import DataSet, Fault, Problem, Split, column, number_or_text, text
+from data_prep.pipeline.data_set import DataSet, Fault, Problem, Split, no_column, number_or_text, text
 from data_prep.pipeline.images import MARK
 from data_prep.pipeline.templates import TEMPLATES
 from reward_score import SCORERS
@@ -67,6 +67,9 @@ ANSWER_IN: dict[str, Callable[[str], str | None]] = {"whole": whole, "box": in_b
 
 def to_problem(record: dict, question: str, answer: str, answer_in: str, images: str | None) -> Problem:
     """Read one record from the columns that the user named."""
+    for option, name in (("question", question), ("answer", answer), ("image", images)):
+        if name is not None and name not in record:
+            raise no_column(record, [name], f"Say which it is with --{option}-column.")
     asked, cell = text(record, question), number_or_text(record, answer)
     truth = ANSWER_IN[answer_in](cell)
     if truth is None or not truth.strip():
@@ -74,7 +77,7 @@ def to_problem(record: dict, question: str, answer: str, answer_in: str, images:
         raise Fault("gold", f"{what} with --answer-in {answer_in}. Correct it, or take another --answer-in.")
     if images is None:
         return Problem(asked, truth)
-    _, found = column(record, images)
+    found = record[images]
     found = tuple(found) if isinstance(found, list) else (found,)
     return Problem(asked if MARK in asked else MARK * len(found) + asked, truth, images=found)
 
@@ -112,6 +115,9 @@ def data_source(name: str) -> str:
     """Parse a data source that has a scorer, for argparse."""
     if name not in DATA_SOURCES:
         there_are = f"there are {', '.join(DATA_SOURCES)}"
+        if name in SCORERS:
+            what = f"the answers of {name!r} have parts, and are not in one column"
+            raise argparse.ArgumentTypeError(f"{what}; {there_are}")
         raise argparse.ArgumentTypeError(f"no scorer for {name!r}{nearest(name, DATA_SOURCES)}; {there_are}")
     return name
 
@@ -146,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.source is None:
         parser.error("--source is missing: a file, a folder with train and test files, or a hub's owner/name")
+    if args.question_column == args.answer_column:
+        parser.error(f"--question-column and --answer-column both name {args.answer_column!r}")
     args.template = args.template or TEMPLATE_OF[SCORERS[args.data_source]]
     command_line.run(parser, argv, args, data_set_of(args), holdout=args.holdout or 0)
 

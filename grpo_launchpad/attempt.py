@@ -22,7 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from grpo_launchpad import models
 from grpo_launchpad.preflight.check import check, report_problems
 from grpo_launchpad.preflight.compose import ComposeError, compose
+from grpo_launchpad.preflight.machine import check_devices
+from grpo_launchpad.preflight.places import Places
 
+PASSWORD_IN_ADDRESS = re.compile(r"://[^/@]*:[^/@]*@")
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|COOKIE|AUTH", re.IGNORECASE)
 
 
@@ -33,11 +36,13 @@ def begin(args: argparse.Namespace) -> int:
     """
     try:
         config = compose(args.overrides)
-        problems = [] if os.environ.get("PREFLIGHT") == "0" else check(config, args.overrides, args.run_dir)
+        problems = []
+        if os.environ.get("PREFLIGHT") != "0":
+            problems = check(config, args.overrides, args.run_dir) or check_devices(config, args.device)
     except ComposeError as error:
-        problems = [error.problem]
+        problems = error.problems
     if problems:
-        print(report_problems(problems), file=sys.stderr)
+        print(report_problems(problems, Places(args.launcher, args.overrides)), file=sys.stderr)
         return 2
 
     launch = args.run_dir / "launch"
@@ -64,7 +69,11 @@ def begin(args: argparse.Namespace) -> int:
     }
     write_text(launch / "run.json", json.dumps(run, indent=2) + "\n")
     write_text(launch / "resolved.yaml", OmegaConf.to_yaml(config, resolve=False))
-    environment = "".join(f"{k}={v}\n" for k, v in sorted(os.environ.items()) if not SECRET.search(k))
+    environment = "".join(
+        f"{k}={v}\n"
+        for k, v in sorted(os.environ.items())
+        if not SECRET.search(k) and not PASSWORD_IN_ADDRESS.search(v)
+    )
     write_text(launch / "env.txt", environment)
     attempt = 1 + sum("started_at" in record for record in read_attempts(launch))
     append_attempt(launch, {"attempt": attempt, "started_at": args.started_at, "pid": os.getppid()})
@@ -117,8 +126,9 @@ def main() -> int:
     beginning = commands.add_parser("begin", help="check and record the start")
     beginning.set_defaults(run=begin)
     beginning.add_argument("--run-dir", type=Path, required=True)
-    for name in ("name", "model", "backend", "task"):
+    for name in ("name", "model", "backend", "task", "device"):
         beginning.add_argument(f"--{name}", required=True)
+    beginning.add_argument("--launcher", type=Path, required=True, help="the launcher's file, which messages name")
     beginning.add_argument("--started-at", type=float, required=True, help="seconds since the epoch")
     beginning.add_argument("overrides", nargs="*", help="Hydra overrides, as for verl.trainer.main_ppo")
     ending = commands.add_parser("end", help="record the end")

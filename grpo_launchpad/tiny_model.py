@@ -10,11 +10,13 @@ are never seen. Seeded: the same machine builds the same weights.
 
 import argparse
 import random
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+from grpo_launchpad import byte_tokenizer
+from grpo_launchpad.byte_tokenizer import build_byte_tokenizer
+from grpo_launchpad.whole_folder import write_whole_folder
 
 SEED = 0
 # First the right sums, then the pupil's: (steps, peak learning rate, share of carries remembered).
@@ -23,38 +25,16 @@ SEED = 0
 WARM_START_STAGES = ((600, 2e-3, 1.0), (100, 5e-4, 0.35))
 WARM_START_BATCH = 128
 
-# Everything that decides the weights is in this file, so its text names the cache entry (see models.py).
-SOURCE_FILE = Path(__file__)
+CONTEXT_LENGTH = 64
+
+# What decides the weights; the text of these files names the cache entry (see models.py).
+SOURCE_FILES = (Path(__file__), Path(byte_tokenizer.__file__))
 
 # No role names: the prompt of a sum is nine tokens long, which is most of the speed.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.content }}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>{% endif %}"
 )
-
-
-def build_tokenizer():
-    """Return a byte-level tokenizer of 259 tokens: the 256 bytes and three specials, no merges.
-
-    A word-level tokenizer would not do: for model type qwen2, transformers rebuilds it as ``Qwen2Tokenizer`` and drops
-    the newline, which verl's agent loop then refuses.
-    """
-    from tokenizers.pre_tokenizers import ByteLevel
-    from transformers import Qwen2Tokenizer
-
-    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    vocabulary = {symbol: index for index, symbol in enumerate(sorted(ByteLevel.alphabet()) + specials)}
-    tokenizer = Qwen2Tokenizer(
-        vocab=vocabulary,
-        merges=[],
-        unk_token=None,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=["<|im_start|>"],
-        model_max_length=64,
-    )
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
 
 
 def build_model(tokenizer):
@@ -70,7 +50,7 @@ def build_model(tokenizer):
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=4,
-        max_position_embeddings=64,
+        max_position_embeddings=CONTEXT_LENGTH,
         rope_theta=10_000.0,
         tie_word_embeddings=True,
         initializer_range=0.05,  # with the default 0.02 as many samples taught 84 % of the sums, not all
@@ -133,28 +113,15 @@ def warm_start(model, tokenizer) -> None:
     model.eval()
 
 
-def build(folder: Path) -> Path:
-    """Build, warm-start and save the model into ``folder``, which appears only when it is complete.
-
-    Raises:
-        OSError: if the folder cannot be written.
-    """
+def build(folder: Path) -> None:
+    """Build, warm-start and save the model into ``folder``."""
     started = time.monotonic()
-    tokenizer = build_tokenizer()
+    tokenizer = build_byte_tokenizer(CHAT_TEMPLATE, CONTEXT_LENGTH)
     model = build_model(tokenizer)
     warm_start(model, tokenizer)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        model.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-        partial.chmod(0o755)
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    print(f"{folder}: built in {time.monotonic() - started:.0f} s", file=sys.stderr)
-    return folder
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    print(f"tiny model: built in {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 def main() -> None:
@@ -163,7 +130,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.folder.exists():
         parser.error(f"{args.folder} exists; remove it to build the model again")
-    build(args.folder)
+    write_whole_folder(args.folder, build)
 
 
 if __name__ == "__main__":

@@ -62,5 +62,8 @@ run_logged "installing the packages" "${venv}/bin/python" -m pip install --disab
     --no-deps -r "${lock}"
 run_logged "installing this project" "${venv}/bin/python" -m pip install --disable-pip-version-check --no-input \
     --no-deps --no-build-isolation ./packaging/vllm --editable .
+# Every interpreter here declares torchvision's operators before it is imported; the module says why.
+printf 'import grpo_launchpad.platforms.torchvision_without_operators\n' \
+    >"$("${venv}/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/grpo_launchpad_torchvision.pth"
 printf '%s\n' "${wanted}" >"${venv}/.installed"
 say "done"

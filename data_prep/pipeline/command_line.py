@@ -56,7 +56,9 @@ def shared_options(data_set: DataSet, description: str) -> argparse.ArgumentPars
             help=f"the form of the answer that the prompt asks for (default: {data_set.templates[0]})",
         )
     parser.add_argument("--system-prompt", type=utf8, metavar="TEXT", help="instead of the template's; '' for none")
-    parser.add_argument("--tokenizer", metavar="MODEL", help="measure prompts in its tokens, through its chat template")
+    parser.add_argument(
+        "--tokenizer", type=utf8, metavar="MODEL", help="measure prompts in its tokens, through its chat template"
+    )
     parser.add_argument(
         "--max-prompt-tokens", type=positive, metavar="N", help="report longer prompts; --drop long leaves them out"
     )
@@ -66,7 +68,7 @@ def shared_options(data_set: DataSet, description: str) -> argparse.ArgumentPars
             option, type=reasons, default=(), metavar="REASON,...", help=f"{effect}: {', '.join(REASONS)}"
         )
     parser.add_argument("--engine", choices=ENGINES, default="local", help="ray: side by side, on a Ray cluster")
-    parser.add_argument("--force", action="store_true", help="prepare again what is up to date")
+    parser.add_argument("--force", action="store_true", help="prepare again what is up to date; replace foreign files")
     return parser
 
 
@@ -84,7 +86,7 @@ def run(
         parser.error(f"--drop and --keep both name {', '.join(sorted(both))}")
     out, source = args.out or Path("data") / data_set.name, getattr(args, "source", None)
     if args.engine == "ray":  # its workers run in folders of their own
-        out, source = out.absolute(), str(Path(source).absolute()) if source and Path(source).exists() else source
+        out, source = out.absolute(), str(Path(source).absolute()) if source and os.path.exists(source) else source
     request = Request(
         data_set=data_set,
         out=out,
@@ -100,18 +102,21 @@ def run(
         command=shlex.join(["python", parser.prog, *argv]),
         options={name: value for name, value in vars(args).items() if name not in NOT_IN_FINGERPRINT},
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that what is half done is removed
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))  # so that what is half done is removed
     try:
         card = prepare(request)
     except KeyboardInterrupt:
-        parser.exit(128 + signal.SIGINT, f"{parser.prog}: interrupted, nothing was written\n")
+        parser.exit(128 + signal.SIGINT, f"{parser.prog}: interrupted; run it again to finish {request.out}\n")
     except DataError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     except OSError as error:
         is_full = error.errno in FULL or any(f"[errno {number}]" in str(error) for number in FULL)  # pyarrow's words
         fix = "Free some space, or choose" if is_full else "Choose"
-        what = f"cannot write to {request.out}: {error.strerror or error}. {fix} another folder with --out."
-        parser.exit(2, f"{parser.prog}: {what}\n")
+        file = str(error.filename2 or error.filename or request.out)  # filename2: the new name of a file
+        what = f"{error.strerror or error}{f' ({file})' if file != str(request.out) else ''}"
+        parser.exit(2, f"{parser.prog}: cannot write to {request.out}: {what}. {fix} another folder with --out.\n")
     encoding = sys.stdout.encoding or "utf-8"  # a terminal may know only ASCII
     try:
         print(card.encode(encoding, "replace").decode(encoding), flush=True)
@@ -129,7 +134,7 @@ def positive(text: str) -> int:
 def utf8(text: str) -> str:
     """Parse a text that can be written as UTF-8, for argparse."""
     if HALF_A_PAIR.search(text):
-        raise argparse.ArgumentTypeError("not valid UTF-8")
+        raise argparse.ArgumentTypeError(f"not valid UTF-8: {ascii(text)}. Rename the file, or correct the text")
     return text
 
 

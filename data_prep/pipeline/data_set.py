@@ -1,7 +1,7 @@
 """What a module of data_prep says about its data set, and the ways in which a record can be unusable."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 HALF_A_PAIR = re.compile("[\ud800-\udfff]")
@@ -128,12 +128,15 @@ def column(record: Mapping[str, object], *names: str) -> tuple[str, object]:
     for name in names:
         if name in record:
             return name, record[name]
+    fix = "Rename it, or take data_prep/custom.py, which is told the names: --question-column, --answer-column."
+    raise no_column(record, names, fix)
+
+
+def no_column(record: Mapping[str, object], names: Sequence[str], fix: str) -> DataError:
+    """Return the error that a record has none of these columns."""
     wanted = " or ".join(map(repr, names))
     has = ", ".join(map(repr, list(record)[:20])) or "none"
-    raise DataError(
-        f"no column {wanted}, only {has}. Rename it, or take "
-        "data_prep/custom.py, which is told the names: --question-column, --answer-column, --image-column."
-    )
+    return DataError(f"no column {wanted}, only {has}. {fix}")
 
 
 def text(record: Mapping[str, object], *names: str) -> str:

@@ -29,8 +29,12 @@ def run_on_ray(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
     import ray.data
     from ray import cloudpickle
 
+    from grpo_launchpad.preflight.machine import check_ray
+
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if not ray.is_initialized():
+        if unreachable := check_ray():  # Ray itself would try for minutes
+            raise DataError(f"--engine ray: {unreachable[0]}")
         try:
             ray.init(
                 include_dashboard=False,
@@ -42,16 +46,17 @@ def run_on_ray(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
             raise DataError(f"--engine ray: {error} Start the cluster, or correct or unset RAY_ADDRESS.") from error
     ray.data.DataContext.get_current().enable_progress_bars = False
 
+    shared = ray.put(list(tasks))  # together, so that what they have in common is there once
+
     def guarded(row: dict) -> dict:
         try:
-            outcome = work(cloudpickle.loads(row["task"]))
+            outcome = work(ray.get(shared)[row["id"]])
         except (DataError, OSError) as error:
             outcome = error
-        return {"number": row["number"], "outcome": cloudpickle.dumps(outcome)}
+        return {"id": row["id"], "outcome": cloudpickle.dumps(outcome)}
 
-    rows = [{"number": number, "task": cloudpickle.dumps(task)} for number, task in enumerate(tasks)]
-    done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(guarded).take_all()
-    for row in sorted(done, key=lambda row: row["number"]):
+    done = ray.data.range(len(tasks), override_num_blocks=len(tasks)).map(guarded).take_all()
+    for row in sorted(done, key=lambda row: row["id"]):
         outcome = cloudpickle.loads(row["outcome"])
         if isinstance(outcome, Exception):
             raise outcome

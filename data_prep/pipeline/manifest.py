@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from data_prep.pipeline.data_set import DataSet
-from data_prep.pipeline.prompt_lengths import as_the_model_sees_it, summary
+from data_prep.pipeline.prompt_lengths import TOKENIZER_FILES, as_the_model_sees_it, find_tokenizer, summary
+from data_prep.pipeline.records import reading
 from data_prep.pipeline.shard import Form, Shard, Task
 from data_prep.pipeline.sources import Source
 
@@ -33,8 +34,24 @@ def describe_source(source: Source) -> dict:
 
 
 def describe_file(file: Path, name: str) -> dict:
-    """Return what identifies a file's content, under this name."""
-    return {"file": name, "bytes": file.stat().st_size, "sha256": sha256(file)}
+    """Return what identifies a file's content, under this name.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    digest = sha256(file)
+    return {"file": name, "bytes": file.stat().st_size, "sha256": digest}
+
+
+def describe_tokenizer(name: str) -> list[dict]:
+    """Return the files of a tokenizer, which may be changed under the same name.
+
+    Raises:
+        DataError: if they are found nowhere or cannot be read.
+    """
+    folder = Path(find_tokenizer(name))
+    files = sorted({file for pattern in TOKENIZER_FILES for file in folder.glob(pattern)})
+    return [describe_file(file, file.name) for file in files if file.is_file()]
 
 
 def describe_split(tasks: Sequence[Task], shard: Shard, form: Form) -> dict:
@@ -90,9 +107,14 @@ def fingerprint(data_set: DataSet, sources: dict[str, dict], options: dict[str, 
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def is_ours(out: Path) -> bool:
+    """Say whether a folder has a manifest of this module; one without splits is that of a run that did not finish."""
+    return _read(out) is not None
+
+
 def is_up_to_date(out: Path, fingerprints: Mapping[str, str]) -> bool:
     """Say whether these splits were prepared from the same input in the same way, and their files are still whole."""
-    described = _read(out)
+    described = _read(out) or {}
     return all(
         name in described
         and described[name]["fingerprint"] == fingerprint
@@ -105,7 +127,7 @@ def content(data_set: DataSet, out: Path, made: dict[str, dict]) -> dict:
     """Return the manifest: the splits just made, and those that an earlier run left in the folder."""
     earlier = {
         name: what
-        for name, what in _read(out, data_set.name).items()
+        for name, what in (_read(out, data_set.name) or {}).items()
         if name not in made and all((out / file).exists() for file, _ in _files(what))
     }
     splits = earlier | made
@@ -118,29 +140,34 @@ def content(data_set: DataSet, out: Path, made: dict[str, dict]) -> dict:
     }
 
 
-def write(manifest: dict, folder: Path) -> None:
-    """Write manifest.json.
+def write(manifest: dict, file: Path) -> None:
+    """Write a manifest.
 
     Raises:
         OSError: if it cannot be written.
     """
-    (folder / NAME).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def sha256(file: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with file.open("rb") as stream:
+    """Return a file's SHA-256 in hexadecimal.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    with reading(file), file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _read(out: Path, data_set: str | None = None) -> dict[str, dict]:
-    """Return the splits of an earlier manifest, none if this module did not write it, or for another data set."""
+def _read(out: Path, data_set: str | None = None) -> dict[str, dict] | None:
+    """Return the splits of an earlier manifest, none if it is another data set's; None if this module did not write
+    it."""
     try:
         found = json.loads((out / NAME).read_text(encoding="utf-8"))
         splits = {name: split for name, split in found["splits"].items() if split["fingerprint"] and _files(split)}
         return splits if data_set in (None, found["name"]) else {}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {}
+        return None
 
 
 def _files(split: dict) -> list[tuple[str, str]]:

@@ -19,18 +19,19 @@ import pyarrow.parquet as pq
 
 from data_prep.pipeline import card, manifest
 from data_prep.pipeline.answer_types import answer_type
-from data_prep.pipeline.data_set import REASONS, DataError, DataSet, Fault, Split
+from data_prep.pipeline.data_set import HALF_A_PAIR, REASONS, DataError, DataSet, Fault, Split
 from data_prep.pipeline.engines import ENGINES
 from data_prep.pipeline.findings import Findings, Policy
 from data_prep.pipeline.overlap import HeldOut, repeated
 from data_prep.pipeline.prompt_lengths import load_tokenizer, prompt_lengths
-from data_prep.pipeline.records import Piece, pieces, place, read
+from data_prep.pipeline.records import Piece, pieces, place, read, reading
 from data_prep.pipeline.shard import Form, Selection, Shard, Task, make_shard, problem_of, records
-from data_prep.pipeline.sources import NoSuchSplitError, Source, find
+from data_prep.pipeline.sources import RAW, NoSuchSplitError, Source, find
 from data_prep.pipeline.verl_parquet import ShardWriter
 
 SHARD_ROWS = 500_000
 PARTIAL = ".partial-"
+UNFINISHED = "unfinished.json"
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,16 @@ def prepare(request: Request) -> str:
     """Prepare the requested splits and return the data card, or one line if they are up to date.
 
     Raises:
-        DataError: if the data cannot be used; nothing is written then.
+        DataError: if something cannot be read or used; nothing is written then.
         OSError: if the output cannot be written.
     """
-    parts = _parts(request)
+    if HALF_A_PAIR.search(str(request.out)):
+        raise DataError(f"--out {ascii(str(request.out))}: its name is not UTF-8. Take another --out.")
+    with reading(RAW if request.source is None else Path(request.source)):
+        parts = _parts(request)
     wanted = [part for part in parts if part.split.name in request.splits]
     _refuse_own_source(request.out, parts)
+    _refuse_foreign_files(request)
     sources = {part.split.name: manifest.describe_source(part.source) for part in parts}
     fingerprints = {name: _fingerprint(request, name, sources) for name in request.splits}
     if not request.force and _is_finished(request, parts, fingerprints):
@@ -111,7 +116,8 @@ def prepare(request: Request) -> str:
         }
         content = manifest.content(request.data_set, request.out, described)
         text = card.write(content, work)
-        manifest.write(content, work)
+        manifest.write(content, work / manifest.NAME)
+        manifest.write(content | {"splits": {}}, work / UNFINISHED)
         _publish(request.out, work, {name: [task.shard for task in tasks] for name, (tasks, _) in done.items()})
     return text
 
@@ -119,7 +125,10 @@ def prepare(request: Request) -> str:
 def _fingerprint(request: Request, split: str, sources: dict[str, dict]) -> str:
     """Return what a split is known by; the training split was compared with the others."""
     read = {name: source for name, source in sources.items() if split in (name, "train")}
-    return manifest.fingerprint(request.data_set, read, request.options)
+    options = request.options
+    if request.form.tokenizer:
+        options = options | {"tokenizer_files": manifest.describe_tokenizer(request.form.tokenizer)}
+    return manifest.fingerprint(request.data_set, read, options)
 
 
 def _is_finished(request: Request, parts: Sequence[Part], fingerprints: dict[str, str]) -> bool:
@@ -141,13 +150,37 @@ def _refuse_own_source(out: Path, parts: Sequence[Part]) -> None:
             raise DataError(f"--out {out}: holds the source {file.name}, which could be replaced. Take another --out.")
 
 
+def _refuse_foreign_files(request: Request) -> None:
+    """Check that no file would be replaced that the user has from elsewhere.
+
+    Raises:
+        DataError: if the output folder has one and no manifest, unless the user forces it.
+    """
+    out = request.out
+    if request.force or manifest.is_ours(out):
+        return
+    own = [out / name for name in (manifest.NAME, card.NAME, card.PICTURE) if (out / name).exists()]
+    if found := [file for name in request.splits for file in _files_of(out, name)] + own:
+        names = ", ".join(file.name for file in found)
+        raise DataError(
+            f"--out {out}: holds {names}, and no manifest.json that says that data_prep wrote it. "
+            "Take another --out, or replace it with --force."
+        )
+
+
+def _files_of(out: Path, split: str) -> list[Path]:
+    """Return the files in the output folder that are a split's by their names."""
+    return [*out.glob(f"{split}.parquet"), *sorted(out.glob(f"{split}-?????-of-?????.parquet"))]
+
+
 def _parts(request: Request) -> list[Part]:
     """Find the files of the requested splits, and of the held-out ones that the training split is compared with."""
     data_set, source = request.data_set, request.source
     if source is not None and Path(source).is_file():
         return _parts_of_one_file(request)
     if request.holdout:
-        raise DataError(f"--holdout is for a source of one file; {source} has splits of its own. Leave it out.")
+        what = f"--holdout {request.holdout}: takes rows of one file, and --source {source} is none"
+        raise DataError(f"{what}. Give a file, or leave --holdout out.")
     parts = []
     for split in data_set.splits:
         if split.name not in request.splits and "train" not in request.splits:
@@ -171,7 +204,7 @@ def _parts_of_one_file(request: Request) -> list[Part]:
         names = " or ".join(f"--split {split.name}" for split in splits)
         raise DataError(
             f"--source {request.source}: one file cannot be {len(splits)} splits. Say which it is: {names}. "
-            "data_prep/custom.py can hold some of its rows out: --holdout."
+            "Or hold some of its rows out: --holdout N, with data_prep/custom.py."
         )
     found = find(request.data_set, splits[0], request.source)
     of_file = tuple(pieces(found.files[0], SHARD_ROWS))
@@ -180,7 +213,8 @@ def _parts_of_one_file(request: Request) -> list[Part]:
     numbers = (number for piece in of_file for number, _ in read(piece))
     chosen, rows = _sample(numbers, request.holdout, request.seed)
     if request.holdout >= rows:
-        raise DataError(f"--holdout {request.holdout}: {request.source} has only {rows:,} rows. Hold out fewer.")
+        has = f"{request.source} has {rows:,} row{'s' if rows != 1 else ''}, and one must be left to train on"
+        raise DataError(f"--holdout {request.holdout}: {has}. Hold out fewer, or give a file with more.")
     return [Part(split, found, of_file, Selection(chosen, inside=split.held_out)) for split in splits]
 
 
@@ -249,7 +283,7 @@ def _make(request: Request, part: Part, tasks: Sequence[Task]) -> Shard:
         rows.append(shard.rows)
     if not whole.rows_in:
         files = ", ".join(map(str, part.source.files))
-        raise DataError(f"{files}: the {part.split.name} split has no rows. Copy it again.")
+        raise DataError(f"{files}: the {part.split.name} split has no rows. Give a file that has some.")
     _find_duplicates(tasks, rows, whole)
     return whole
 
@@ -380,13 +414,14 @@ def _has_rows(task: Task) -> bool:
 
 
 def _publish(out: Path, work: Path, shards: dict[str, list[Path]]) -> None:
-    """Rename finished files into place. Without a manifest, which comes last, a folder does not count as finished."""
-    (out / manifest.NAME).unlink(missing_ok=True)
+    """Rename finished files into place. Until the manifest comes, which is last, one without splits says that the
+    folder is not finished."""
+    os.replace(work / UNFINISHED, out / manifest.NAME)
     for split, files in shards.items():
         names = manifest.file_names(split, len(files))
         for file, name in zip(files, names, strict=True):
             os.replace(file, out / name)
-        for old in (out / f"{split}.parquet", *out.glob(f"{split}-?????-of-?????.parquet")):
+        for old in _files_of(out, split):
             if old.name not in names:
                 old.unlink(missing_ok=True)
     for name in (card.PICTURE, card.NAME, manifest.NAME):

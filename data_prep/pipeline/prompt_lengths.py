@@ -20,7 +20,7 @@ def load_tokenizer(name: str):
     """
     from transformers import AutoTokenizer
 
-    path = _find_tokenizer(name)
+    path = find_tokenizer(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except Exception as error:  # damaged files make the tokenizers library raise nothing narrower
@@ -71,15 +71,23 @@ def summary(lengths: Counter[int]) -> dict[str, int]:
     return named | {"max": ordered[-1]}
 
 
-def _find_tokenizer(name: str) -> Path | str:
-    """Return the folder of a model, or of its tokenizer alone, fetched if need be; the name itself if there is none."""
+@cache
+def find_tokenizer(name: str) -> Path | str:
+    """Return the folder of a model, or of its tokenizer alone, fetched if need be; the name itself if there is none.
+
+    Raises:
+        DataError: if it cannot be fetched or made.
+    """
     from grpo_launchpad import models
     from grpo_launchpad.hubs import HubError, from_hugging_face, from_modelscope
 
     if Path(name).is_dir():
         return Path(name)
     if models.is_made_here(name):
-        return models.resolve(name)
+        try:
+            return models.resolve(name)
+        except (OSError, models.ModelNotFoundError) as error:
+            raise DataError(f"--tokenizer {name}: {error}") from error
     if found := models.locate(name):
         return found
     answers = []

@@ -46,7 +46,7 @@ def pieces(file: Path, rows: int) -> list[Piece]:
     Raises:
         DataError: if the file cannot be read.
     """
-    with _naming(file):
+    with reading(file):
         if file.suffix == ".jsonl":
             return list(_jsonl_pieces(file, rows))
         if file.suffix == ".parquet":
@@ -60,7 +60,7 @@ def read(piece: Piece) -> Iterator[tuple[int, dict]]:
     Raises:
         DataError: if the file or one of its records cannot be read.
     """
-    with _naming(piece.file):
+    with reading(piece.file):
         for number, record in READERS[piece.file.suffix](piece):
             if any(isinstance(cell, str) and len(cell) > LONGEST_RECORD for cell in record.values()):
                 raise DataError(f"{place(piece.file, number)}: {TOO_LONG}")
@@ -73,7 +73,7 @@ def place(file: Path, number: int) -> str:
 
 
 @contextmanager
-def _naming(file: Path) -> Iterator[None]:
+def reading(file: Path) -> Iterator[None]:
     """Turn what the operating system or pyarrow says into a ``DataError`` that names the file."""
     try:
         yield
@@ -82,7 +82,7 @@ def _naming(file: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # pyarrow's, about what it read
             raise DataError(f"{file}: not readable as parquet ({error}). Copy it again.") from error
-        raise DataError(f"{file}: cannot be read ({error.strerror}).") from error
+        raise DataError(f"{error.filename or file}: cannot be read ({error.strerror}).") from error
 
 
 def _jsonl_pieces(file: Path, rows: int) -> Iterator[Piece]:

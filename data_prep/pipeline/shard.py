@@ -15,7 +15,7 @@ from data_prep.pipeline.overlap import HeldOut, digest
 from data_prep.pipeline.prompt_lengths import prompt_lengths
 from data_prep.pipeline.records import Piece, place, read
 from data_prep.pipeline.templates import PLAIN, TEMPLATES, Template
-from data_prep.pipeline.verl_parquet import ShardWriter, make_row, schema_of
+from data_prep.pipeline.verl_parquet import ShardWriter, is_prepared, make_row, schema_of
 
 BATCH = 1000
 BATCH_BYTES = 32 << 20
@@ -175,6 +175,9 @@ def problem_of(task: Task, where: str, record: dict, folder: Path) -> tuple[Prob
         Fault: if the content is.
     """
     column = task.data_set.image_column
+    if is_prepared(record):
+        fix = "Give --source the data set as it was published, or give this file to a launcher: data.train_files=..."
+        raise DataError(f"{where}: already prepared for verl. {fix}")
     try:
         problem = task.data_set.to_problem(record)
     except DataError as error:
@@ -250,7 +253,8 @@ def _with_good_gold(batch: Sequence[Candidate], task: Task, findings: Findings) 
     result = self_test([Row(number, source, each.problem.ground_truth) for number, each in enumerate(batch)])
     bad = {failure.number: failure for failure in result.failures}
     for number, failure in bad.items():
-        message = f"{batch[number].place}: ground truth {failure.gold}: {failure.reason}"
+        what = f"the scorer of {source!r} fails on the ground truth {failure.gold}"
+        message = f"{batch[number].place}: {what}: {failure.reason}"
         findings.add("gold", batch[number].index, message)
     if "gold" in task.policy.keep:
         return list(batch)

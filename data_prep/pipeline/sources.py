@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.pipeline.data_set import DataError, DataSet, Split
+from data_prep.pipeline.data_set import HALF_A_PAIR, DataError, DataSet, Split
 from data_prep.pipeline.records import SUFFIXES
 from grpo_launchpad.hubs import HubError, from_hugging_face, from_modelscope
 
@@ -86,14 +86,19 @@ def _from_a_hub(data_set: DataSet, split: Split, source: str | None) -> Source:
 
 
 def _files_in(folder: Path, split: Split) -> tuple[Path, ...]:
+    next(folder.iterdir(), None)  # raises if the folder may not be read; glob would find nothing
+    plain = [name for layout in PLAIN if (folder / (name := layout.format(split.name))).exists()]
+    if len(plain) > 1:
+        what = f"{folder}: holds {' and '.join(plain)}, and one file is read"
+        raise DataError(f"{what}. Move the others away, or name it: --source {folder / plain[0]} --split {split.name}.")
     for layout in _layouts(split):
         if files := sorted(folder.glob(layout)):
             _check_complete(files)
             return tuple(map(_known, files))
-    kinds = ", ".join(SUFFIXES)
+    kinds = ", ".join(SUFFIXES[1:])
     raise NoSuchSplitError(
-        f"{folder}: no {split.name}.jsonl in it, nor one of {kinds}. Give the folder that has it, or name the split "
-        "that it has with --split."
+        f"{folder}: no {split.name}.jsonl in it (nor {kinds}). Give the folder or the file that has it, or name the "
+        "split that this one has with --split."
     )
 
 
@@ -123,6 +128,8 @@ def _layouts(split: Split, published: bool = False) -> list[str]:
 def _known(file: Path) -> Path:
     if not file.is_file():
         raise DataError(f"{file}: not a file. Give a file or a folder of files.")
+    if HALF_A_PAIR.search(str(file)):
+        raise DataError(f"{ascii(str(file))}: its name is not UTF-8. Rename it.")
     if file.suffix not in SUFFIXES:
         raise DataError(
             f"{file}: a {file.suffix or 'file without suffix'} is not read here. Give {', '.join(SUFFIXES)}."
@@ -133,7 +140,7 @@ def _known(file: Path) -> Path:
 def _what_to_give(data_set: DataSet) -> str:
     """Return what --source takes, with the sample that comes with the project if there is one."""
     files = " and ".join(f"{split.name}.jsonl" for split in data_set.splits)
-    give = f"Give --source a folder with {files} (or .parquet, .json, .csv), or a hub's owner/name"
+    give = f"Give --source a folder with {files} (or .parquet, .json, .csv), a file, or a hub's owner/name"
     if (SAMPLES / data_set.name).is_dir():
         give += f"; --source data_prep/samples/{data_set.name} comes with the project"
     return f"{give}."

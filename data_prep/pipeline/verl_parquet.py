@@ -1,6 +1,6 @@
 """verl's row schema, and parquet files written piece by piece."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from data_prep.pipeline.data_set import DataSet
 # A row group ends at whichever comes first; images make rows large.
 ROW_GROUP_ROWS = 10_000
 ROW_GROUP_BYTES = 32 << 20
+COLUMNS = {"data_source", "prompt", "ability", "reward_model", "extra_info"}
 TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -57,6 +58,13 @@ def schema_of(data_set: DataSet) -> pa.Schema:
     if data_set.image_column:
         columns.append(("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", text)]))))
     return pa.schema(columns)
+
+
+def is_prepared(record: Mapping[str, object]) -> bool:
+    """Say whether a record is a row as ``make_row`` builds it; DAPO-Math is published with these columns, but its rows
+    do not say of which split they are."""
+    about = record.get("extra_info")
+    return record.keys() - {"images"} == COLUMNS and isinstance(about, dict) and bool(about.get("split"))
 
 
 class ShardWriter:

@@ -1,16 +1,18 @@
 # shellcheck shell=bash
-# The plumbing behind every launcher: it moves bytes, prints, checks and starts processes. Whatever can change a training
-# result or its memory stands in the launcher itself.
+# The plumbing behind every launcher: it moves bytes, prints, checks and starts processes. The numbers that a recipe
+# chooses stand in the launcher.
 #
-# A launcher sources this file, sets its knobs and arrays, and ends with: launch::run "${ARRAYS[@]}" "$@"
+# A launcher sources this file, sets its knobs (knobs.txt says which there are), puts further keys of verl into arrays,
+# and ends with: launch::run "${ARRAYS[@]}" "$@"
 #
 # Environment that every launcher understands:
 #   DRY_RUN=1      check everything, print the exact command, start nothing, write nothing
+#   SMOKE=1        run the launcher on this machine's CPU with a shrunken model, in runs/<name>.smoke
 #   NEW_RUN=1      start afresh in runs/<name>-<time> instead of resuming runs/<name>
 #   RUN_NAME, RUN_DIR, DATA_DIR, CHECKPOINT_DIR   where things are; RUN_DIR defaults to runs/<name>
 #   PREFLIGHT=0    skip the checks        VERBOSE=1   show the trainer's whole log
 #   PYTHON         the interpreter; default: the active virtual environment, else .venv, else python3
-#   LOGGER         verl's trackers, default [console,file]; more are added only when configured (WANDB_API_KEY, ...)
+#   LOGGER         verl's trackers, default console,file; see trackers.sh
 
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
     echo "launch: bash ${BASH_VERSION} is too old; bash 4.4 or newer is needed" >&2
@@ -18,16 +20,24 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
 fi
 
 LAUNCH_STARTED_AT=${EPOCHREALTIME:-$(date +%s.%N)}
-LAUNCH_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+LAUNCH_LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+LAUNCH_ROOT=$(cd "${LAUNCH_LIB}/../.." && pwd)
 LAUNCH_NAME=$(basename "$0" .sh)
+
+# shellcheck source=knobs.sh
+source "${LAUNCH_LIB}/knobs.sh"
+# shellcheck source=devices.sh
+source "${LAUNCH_LIB}/devices.sh"
+# shellcheck source=trackers.sh
+source "${LAUNCH_LIB}/trackers.sh"
+# shellcheck source=smoke.sh
+source "${LAUNCH_LIB}/smoke.sh"
 
 # Where this cluster differs from the defaults: lines such as  : "${NNODES:=4}"
 if [[ -f "${LAUNCH_ROOT}/cluster/env.sh" ]]; then
     # shellcheck source=/dev/null
     source "${LAUNCH_ROOT}/cluster/env.sh"
 fi
-
-DATA_DIR=${DATA_DIR:-${LAUNCH_ROOT}/data}
 
 if [[ -z "${PYTHON:-}" ]]; then
     if [[ -z "${VIRTUAL_ENV:-}" && -x "${LAUNCH_ROOT}/.venv/bin/python" ]]; then
@@ -46,74 +56,86 @@ launch::fail() {
 LAUNCH_EXPORTS=()
 launch::set() {
     export "${1?}"
-    LAUNCH_EXPORTS+=("${1%%=*}")
+    if [[ "$1" != *://*:*@* ]]; then # an address with a password stays in the environment
+        LAUNCH_EXPORTS+=("${1%%=*}")
+    fi
+}
+
+# The same for a variable that keeps the value it has.
+launch::default() {
+    launch::set "$1=${!1:-$2}"
 }
 
 # The three fields of run_<model>_<backend>_<task>.sh
 launch::identify() {
-    local model backend task
-    IFS=_ read -r _ model backend task <<<"${LAUNCH_NAME}"
-    LAUNCH_MODEL=${model} LAUNCH_BACKEND=${backend} LAUNCH_TASK=${task}
-    local fresh=""
-    if [[ "${NEW_RUN:-0}" == 1 ]]; then
-        printf -v fresh -- '-%(%Y%m%d-%H%M%S)T' -1
+    IFS=_ read -r _ LAUNCH_MODEL LAUNCH_BACKEND LAUNCH_TASK <<<"${LAUNCH_NAME}"
+    case "${LAUNCH_BACKEND}" in
+        megatron*) LAUNCH_ENGINE=megatron ;;
+        *) LAUNCH_ENGINE=fsdp ;;
+    esac
+    case "${LAUNCH_BACKEND}" in
+        cpu*) LAUNCH_DEVICE=cpu ;;
+        *-npu) LAUNCH_DEVICE=npu ;;
+        *) LAUNCH_DEVICE=cuda ;;
+    esac
+    local suffix=""
+    if [[ "${SMOKE:-0}" == 1 ]]; then
+        suffix=.smoke
     fi
-    RUN_NAME=${RUN_NAME:-${LAUNCH_NAME}}${fresh}
-    RUN_DIR=${RUN_DIR:+${RUN_DIR}${fresh}}
+    if [[ "${NEW_RUN:-0}" == 1 ]]; then
+        printf -v suffix -- '%s-%(%Y%m%d-%H%M%S)T' "${suffix}" -1
+    fi
+    RUN_NAME=${RUN_NAME:-${LAUNCH_NAME}}${suffix}
+    RUN_DIR=${RUN_DIR:+${RUN_DIR}${suffix}}
     RUN_DIR=${RUN_DIR:-${LAUNCH_ROOT}/runs/${RUN_NAME}}
-    CHECKPOINT_DIR=${CHECKPOINT_DIR:+${CHECKPOINT_DIR}${fresh}}
+    CHECKPOINT_DIR=${CHECKPOINT_DIR:+${CHECKPOINT_DIR}${suffix}}
     CHECKPOINT_DIR=${CHECKPOINT_DIR:-${RUN_DIR}/checkpoints}
+    DATA_DIR=${DATA_DIR:-${LAUNCH_ROOT}/data}
+    TRAIN_FILES=${TRAIN_FILES:-${DATA_DIR}/${LAUNCH_TASK}/train.parquet}
+    VAL_FILES=${VAL_FILES:-${DATA_DIR}/${LAUNCH_TASK}/test.parquet}
+    ROLLOUT_ENGINE=${ROLLOUT_ENGINE:-vllm}
 }
 
-# Trackers beyond the console and a file are on only when the user has configured them.
-launch::logger() {
-    local trackers="console,file"
-    if [[ -n "${WANDB_API_KEY:-}" || "${WANDB_MODE:-}" == offline ]]; then trackers+=",wandb"; fi
-    if [[ -n "${SWANLAB_API_KEY:-}" || "${SWANLAB_MODE:-}" =~ ^(offline|local)$ ]]; then trackers+=",swanlab"; fi
-    if [[ -n "${TENSORBOARD_DIR:-}" ]]; then trackers+=",tensorboard"; fi
-    if [[ -n "${MLFLOW_TRACKING_URI:-}" ]]; then trackers+=",mlflow"; fi
-    printf '%s' "${LOGGER:-[${trackers}]}"
+launch::is_zero() {
+    [[ "$1" =~ ^[+-]?(0*[.]?0*)([eE].*)?$ ]]
 }
 
-# Overrides that only say where things go. The launcher's arrays and the user's arguments come later, so they win.
-launch::bookkeeping() {
+# Fill PLUMBING: where things go, what the launcher's name says, and its knobs. The launcher's arrays and the user's
+# arguments come later, so they win.
+launch::overrides() {
     PLUMBING=(
         "trainer.project_name=grpo-launchpad"
-        "trainer.experiment_name='${RUN_NAME}'"
-        "trainer.default_local_dir='${CHECKPOINT_DIR}'"
-        "trainer.rollout_data_dir='${RUN_DIR}/rollouts/train'"
-        "trainer.validation_data_dir='${RUN_DIR}/rollouts/validation'"
-        "trainer.logger=$(launch::logger)"
-        "hydra.run.dir='${RUN_DIR}/launch'"
+        "trainer.experiment_name=$(launch::quoted "${RUN_NAME}")"
+        "trainer.default_local_dir=$(launch::quoted "${CHECKPOINT_DIR}")"
+        "trainer.rollout_data_dir=$(launch::quoted "${RUN_DIR}/rollouts/train")"
+        "trainer.validation_data_dir=$(launch::quoted "${RUN_DIR}/rollouts/validation")"
+        "hydra.run.dir=$(launch::quoted "${RUN_DIR}/launch")"
         "hydra.output_subdir=null"
+        "algorithm.adv_estimator=grpo"
+        "reward.custom_reward_function.path=pkg://reward_score"
+        "data.filter_overlong_prompts=True"
+        "actor_rollout_ref.actor.use_dynamic_bsz=True"
     )
-}
-
-# A run on this machine's CPU: docs/en/cpu.md has the reason for each line.
-launch::cpu_platform() {
-    launch::set VERL_PLATFORM=cpu
-    launch::set VERL_ENGINE_DEVICE=cuda
-    launch::set "OMP_NUM_THREADS=${OMP_NUM_THREADS:-$(nproc)}"
-    launch::set "VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}"
-    launch::set "VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}"
-    launch::set TOKENIZERS_PARALLELISM=false
-    launch::set VLLM_NO_USAGE_STATS=1
-    launch::set RAY_USAGE_STATS_ENABLED=0
-    launch::set RAY_prestart_worker_first_driver=0
-    local world=${NGPUS_PER_NODE:-1}
-    PLUMBING+=(
-        "++ray_kwargs.ray_init.num_gpus=${world}" # Ray's name for a training worker; there is no GPU
-        "ray_kwargs.ray_init.num_cpus=$((5 + 3 * world))"
-        "++ray_kwargs.ray_init.include_dashboard=False"
-        "transfer_queue.backend.SimpleStorage.num_data_storage_units=1"
-        "data.dataloader_num_workers=0"
-        "reward.num_workers=1"
-        "actor_rollout_ref.rollout.agent.num_workers=1"
-        "actor_rollout_ref.rollout.free_cache_engine=False"
-        "++actor_rollout_ref.rollout.enable_sleep_mode=False"
-        "trainer.v1.sampler.custom_sampler.path=pkg://grpo_launchpad.platforms.cpu_sampler"
-        "trainer.v1.sampler.custom_sampler.name=EagerReplayBuffer"
-    )
+    case "${LAUNCH_ENGINE}" in
+        fsdp) PLUMBING+=("actor_rollout_ref.actor.strategy=fsdp2") ;;
+        megatron) PLUMBING=("model_engine=megatron" "${PLUMBING[@]}") ;;
+    esac
+    launch::trackers
+    launch::device
+    launch::read_knobs
+    PLUMBING+=("${KNOBS[@]}")
+    PLUMBING+=("actor_rollout_ref.rollout.max_model_len=$((MAX_PROMPT_LENGTH + MAX_RESPONSE_LENGTH))")
+    launch::is_zero "${KL_LOSS_COEF:-0}" || PLUMBING+=("actor_rollout_ref.actor.use_kl_loss=True")
+    launch::is_zero "${VAL_TEMPERATURE:-0}" || PLUMBING+=("actor_rollout_ref.rollout.val_kwargs.do_sample=True")
+    if [[ "${LORA_RANK:-0}" -gt 0 && "${LAUNCH_ENGINE}" == fsdp ]]; then
+        PLUMBING+=("actor_rollout_ref.rollout.load_format=safetensors") # the base weights come from the files
+    fi
+    if [[ -n "${RAY_ADDRESS:-}" ]]; then # a running cluster does not inherit this shell's environment
+        local name
+        for name in "${LAUNCH_EXPORTS[@]}"; do
+            PLUMBING+=("++ray_kwargs.ray_init.runtime_env.env_vars.${name}=$(launch::quoted "${!name}")")
+        done
+    fi
 }
 
 # One process imports PyTorch and vLLM and forks Ray's workers; see grpo_launchpad/warm_workers.
@@ -162,30 +184,36 @@ launch::print_command() {
 # launch::run OVERRIDE... : check, then run verl's trainer with these Hydra overrides, then report.
 launch::run() {
     "${PYTHON}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-        launch::fail "$("${PYTHON}" --version 2>&1 || echo "${PYTHON} not found"): Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"
+        launch::fail "$("${PYTHON}" --version 2>/dev/null || echo "${PYTHON} not found"): Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"
     launch::identify
-    launch::bookkeeping
+    launch::read_knobs # before arithmetic with them
+    if [[ "${SMOKE:-0}" == 1 ]]; then
+        launch::smoke
+    fi
     launch::set "PYTHONPATH=${LAUNCH_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
     launch::set PYTHONUNBUFFERED=1
-    if [[ "${LAUNCH_BACKEND}" == cpu* ]]; then
-        launch::cpu_platform
-    fi
+    launch::overrides
 
     if [[ "${DRY_RUN:-0}" == 1 ]]; then
-        "${PYTHON}" -B -m grpo_launchpad.preflight --run-dir "${RUN_DIR}" -- "${PLUMBING[@]}" "$@"
+        if [[ "${SMOKE:-0}" != 1 ]]; then # a smoke run's model and data are made when it starts
+            "${PYTHON}" -B -m grpo_launchpad.preflight --launcher "$0" --run-dir "${RUN_DIR}" -- "${PLUMBING[@]}" "$@"
+        fi
         launch::print_command "${PLUMBING[@]}" "$@"
         return
     fi
 
     launch::lock
     trap launch::cleanup EXIT
-    if [[ "${LAUNCH_BACKEND}" == cpu* ]]; then
+    if [[ "${LAUNCH_DEVICE}" == cpu ]]; then
         launch::warm_workers
+    fi
+    if [[ "${SMOKE:-0}" == 1 ]]; then
+        launch::smoke_begin
     fi
     local answer
     answer=$("${PYTHON}" -m grpo_launchpad.attempt begin --run-dir "${RUN_DIR}" --name "${RUN_NAME}" --model "${LAUNCH_MODEL}" \
-        --backend "${LAUNCH_BACKEND}" --task "${LAUNCH_TASK}" --started-at "${LAUNCH_STARTED_AT}" \
-        -- "${PLUMBING[@]}" "$@")
+        --backend "${LAUNCH_BACKEND}" --task "${LAUNCH_TASK}" --device "${LAUNCH_DEVICE}" --launcher "$0" \
+        --started-at "${LAUNCH_STARTED_AT}" -- "${PLUMBING[@]}" "$@")
     local attempt=${answer%%$'\n'*} model_path=${answer#*$'\n'}
     if [[ "${attempt}" == finished ]]; then
         "${PYTHON}" -m grpo_launchpad.report "${RUN_DIR}"
@@ -198,6 +226,9 @@ launch::run() {
     fi
     launch::print_command "${arguments[@]}" >"${RUN_DIR}/launch/command.sh"
     export VERL_FILE_LOGGER_PATH="${RUN_DIR}/metrics.${attempt}.jsonl"
+    if [[ -n "${RAY_ADDRESS:-}" ]]; then
+        arguments+=("++ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH=$(launch::quoted "${VERL_FILE_LOGGER_PATH}")")
+    fi
 
     trap : INT # Ctrl-C ends the trainer; what it did so far is still recorded and reported
     local status=0

@@ -5,15 +5,17 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from grpo_launchpad.preflight.override import backend_of, key_of
 from grpo_launchpad.preflight.problem import Problem
+from grpo_launchpad.preflight.refusal import explain, keys_in
 
 
 class ComposeError(Exception):
-    """The overrides do not fit verl's configuration; ``problem`` says which and why."""
+    """The overrides do not fit verl's configuration; ``problems`` says which and why."""
 
-    def __init__(self, problem: Problem):
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(self, problems: list[Problem]):
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 def config_folder() -> Path:
@@ -24,7 +26,7 @@ def config_folder() -> Path:
     """
     spec = find_spec("verl")
     if spec is None:
-        raise ComposeError(Problem("environment", "verl is not installed", "run `make install`, or set PYTHON"))
+        raise ComposeError([Problem("environment", "verl is not installed", "run `make install`, or set PYTHON")])
     return Path(spec.submodule_search_locations[0]) / "trainer" / "config"
 
 
@@ -32,25 +34,45 @@ def compose(overrides: list[str]) -> DictConfig:
     """Return the configuration that ``python -m verl.trainer.main_ppo <overrides>`` would see.
 
     Raises:
-        ComposeError: for an unknown key, a ``+`` on a key that exists, a bad value or a missing config group.
+        ComposeError: for unknown keys, a ``+`` on a key that exists, bad values or a missing config group.
     """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    # hydra.* steers the Hydra application itself and is no part of verl's configuration
+    accepted = [override for override in overrides if not override.startswith("hydra.")]
+    refused: list[tuple[str | None, Exception]] = []
     with initialize_config_dir(str(config_folder()), version_base=None):
-        try:
-            # hydra.* steers the Hydra application itself and is no part of verl's configuration
-            own = [override for override in overrides if not override.startswith("hydra.")]
-            return hydra_compose("ppo_trainer", overrides=own)
-        except (HydraException, OmegaConfBaseException) as error:
-            reason = " ".join(str(error).split())
-            cause = f" ({' '.join(str(error.__cause__).split())})" if error.__cause__ else ""
-            raise ComposeError(
-                Problem(
-                    "overrides",
-                    f"verl 0.9.1 does not accept them: {reason}{cause}",
-                    "correct the key or value named above; keys that verl does not have need a leading '+'",
-                )
-            ) from error
+        while True:
+            try:
+                config = hydra_compose("ppo_trainer", overrides=accepted)
+                break
+            except (HydraException, OmegaConfBaseException) as error:
+                # Hydra stops at the first one; without it, it names the next
+                culprit = _culprit(error, accepted)
+                refused.append((culprit, error))
+                if culprit is None:
+                    break
+                accepted.remove(culprit)
+        if not refused:
+            return config
+        engine = [override for override in accepted if override.startswith("model_engine=")]
+        other = ("FSDP", "dp") if backend_of(overrides) == "megatron" else ("Megatron", "megatron")
+        known = keys_in(hydra_compose("ppo_trainer", overrides=engine))
+        elsewhere = {other[0]: keys_in(hydra_compose("ppo_trainer", overrides=[f"model_engine={other[1]}"]))}
+    raise ComposeError([explain(culprit, error, known, elsewhere) for culprit, error in refused]) from refused[0][1]
+
+
+def _culprit(error: Exception, overrides: list[str]) -> str | None:
+    """Return the override that an error of Hydra is about, or None if it cannot be told."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    if isinstance(error, OverrideParseException):
+        return error.override if error.override in overrides else None
+    if isinstance(error, MissingConfigException):
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        return next((o for o in overrides if (key_of(o).split("@")[0], o.partition("=")[2]) == (group, option)), None)
+    quoted = str(error).split("'")[1::2]  # Hydra quotes the key, or the override, first
+    return next((o for o in overrides if quoted and quoted[0] in (key_of(o), o)), None)

@@ -1,11 +1,13 @@
-"""Checks of the machine: room on the disk, and a Ray cluster that answers."""
+"""Checks of the machine: its devices, room on the disk, and a Ray cluster that answers."""
 
 import os
+import re
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.preflight.problem import Problem
 
@@ -14,6 +16,12 @@ GIB = 2**30
 CHECKPOINT_BYTES_PER_PARAMETER = 12
 # Logs, rollouts and metrics of a run.
 BYTES_BESIDE_CHECKPOINTS = GIB // 4
+
+DRIVER_SECONDS = 30  # the first question to a driver that sleeps takes some
+NPU_FILES = Path("/dev")
+DEVICE_NAMES = {"cuda": "NVIDIA GPU", "npu": "Ascend NPU"}
+VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "npu": "ASCEND_RT_VISIBLE_DEVICES"}
+BUS = re.compile(r"\b[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\b")
 
 
 def check_disk(config: DictConfig, run_dir: Path, parameters: int | None) -> list[Problem]:
@@ -55,3 +63,69 @@ def check_ray(timeout_seconds: float = 3.0) -> list[Problem]:
     except OSError as error:
         return [Problem("RAY_ADDRESS", f"no Ray cluster answers at {address} ({error})", unset)]
     return []
+
+
+def check_devices(config: DictConfig, device: str) -> list[Problem]:
+    """Check that this machine has the devices of a launch, unless a Ray cluster has them.
+
+    Args:
+        config: the composed configuration.
+        device: "cuda", "npu", or "cpu", which needs nothing.
+    """
+    if device == "cpu" or _uses_a_cluster(config):
+        return []
+    nodes, wanted = config.trainer.nnodes, config.trainer.n_gpus_per_node
+    if nodes > 1:
+        what = f"{nodes} machines are asked for, and RAY_ADDRESS is not set: verl would wait for ever on this one"
+        fix = "start Ray on all machines, then set RAY_ADDRESS=<head>:6379 (auto on the head itself)"
+        return [Problem("trainer.nnodes", what, fix)]
+    found = _visible(device, _count_nvidia() if device == "cuda" else _count_npus())
+    if found >= wanted:
+        return []
+    elsewhere = "SMOKE=1 for a rehearsal on the CPU, or RAY_ADDRESS for a cluster"
+    if found == 0:
+        hidden = f" ({VISIBLE[device]}={os.environ[VISIBLE[device]]})" if VISIBLE[device] in os.environ else ""
+        return [
+            Problem("trainer.n_gpus_per_node", f"no {DEVICE_NAMES[device]} on this machine{hidden}", f"set {elsewhere}")
+        ]
+    what = f"{wanted} asked for, {found} {DEVICE_NAMES[device]}{'s' if found > 1 else ''} to be used on this machine"
+    return [Problem("trainer.n_gpus_per_node", what, f"set NGPUS_PER_NODE={found}, {elsewhere}")]
+
+
+def _uses_a_cluster(config: DictConfig) -> bool:
+    """Say whether verl joins a running Ray instead of starting one."""
+    addresses = (os.environ.get("RAY_ADDRESS"), OmegaConf.select(config, "ray_kwargs.ray_init.address"))
+    return any(address and address != "local" for address in addresses)
+
+
+def _count_nvidia() -> int:
+    lines = _answer("nvidia-smi", "-L").splitlines()
+    return sum(line.startswith("GPU ") for line in lines)
+
+
+def _count_npus() -> int:
+    """Count the chips: by their device files, or, where those have other names, by the buses that npu-smi lists."""
+    files = len(list(NPU_FILES.glob("davinci[0-9]*")))
+    return files or len(BUS.findall(_answer("npu-smi", "info")))
+
+
+def _answer(*command: str) -> str:
+    """Return what a program prints, or nothing if it is not there, fails or hangs."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DRIVER_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _visible(device: str, found: int) -> int:
+    """Return how many of the devices the environment lets a process see; the first wrong entry ends its list."""
+    chosen = os.environ.get(VISIBLE[device])
+    if chosen is None:
+        return found
+    count = 0
+    for entry in map(str.strip, chosen.split(",")):
+        if not entry or entry == "-1" or (entry.isdecimal() and int(entry) >= found):
+            break
+        count += 1
+    return count if found else 0

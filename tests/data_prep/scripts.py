@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -66,10 +65,15 @@ def script(name: str, *arguments: object, cwd: Path, **options) -> subprocess.Co
 def started(name: str, *arguments: object, cwd: Path):
     """Give a running data_prep/<name>.py, which is killed in the end if it still runs."""
     command = [sys.executable, ROOT / "data_prep" / f"{name}.py", *map(str, arguments)]
-    # A shell that starts something in the background makes it ignore Ctrl-C, and so would the tests' own children.
-    heed_ctrl_c = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+
+    def heed_signals() -> None:
+        # A shell that starts something in the background makes it ignore Ctrl-C, nohup makes it ignore SIGHUP, and the
+        # tests' own children would do the same.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=cwd, preexec_fn=heed_ctrl_c, **pipes) as process:
+    with subprocess.Popen(command, cwd=cwd, preexec_fn=heed_signals, **pipes) as process:
         try:
             yield process
         finally:

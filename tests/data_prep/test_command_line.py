@@ -83,6 +83,52 @@ def test_a_cell_with_a_whole_file_in_it_is_named(tmp_path, monkeypatch, suffix):
     assert not (tmp_path / "out").exists()
 
 
+NOT_UTF8 = os.fsdecode(b"caf\xe9")
+
+
+@pytest.mark.parametrize("option", ["--source", "--out", "--tokenizer"])
+def test_a_path_that_is_not_utf8_is_named(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    source(Path(NOT_UTF8), [problem(1)])
+    options = {"--source": str(SAMPLES / "gsm8k"), "--out": "out"} | {option: NOT_UTF8}
+    told = refused(prepare("gsm8k", *(word for pair in options.items() for word in pair)), "caf", "UTF-8")
+    assert option in told or option == "--source"
+    assert not Path("out").exists()
+
+
+def test_a_name_in_a_folder_that_is_not_utf8_is_named(tmp_path):
+    file = tmp_path / NOT_UTF8 / "train-00000-of-00001.parquet"
+    file.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist([problem(1)]), tmp_path / "table")
+    (tmp_path / "table").rename(file)
+    done = prepare("gsm8k", "--source", tmp_path, "--split", "train", "--out", tmp_path / "out")
+    refused(done, "caf", file.name, "not UTF-8. Rename it")
+
+
+def test_two_files_for_one_split_are_both_named(tmp_path):
+    folder = source(tmp_path / "source", [problem(1)])
+    (folder / "train.csv").write_text("question,answer\nHow much?,#### 7\n")
+    options = ["--out", tmp_path / "out", "--source"]
+    fix = f"--source {folder / 'train.jsonl'} --split train"
+    refused(prepare("gsm8k", *options, folder), str(folder), "train.jsonl and train.csv", fix)
+    prepared("gsm8k", *options, *fix.split()[1:])
+    assert len(rows(tmp_path / "out")) == 1
+
+
+PREPARED = ["dapo_math", "gsm8k", "math", "smoltldr", "geo3k", "kk_logic"]
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_what_was_prepared_is_not_prepared_again(tmp_path, name):
+    """DAPO-Math is published with the columns of a prepared file, and would ask twice for the form of the answer."""
+    made = ["gsm8k" if name == "dapo_math" else name]
+    prepared(made[0], "--source", SAMPLES / made[0], "--split", "train", "--limit", 5, "--out", tmp_path / "first")
+    file = tmp_path / "first" / "train.parquet"
+    done = prepare(name, "--source", file, "--split", "train", "--out", tmp_path / "out")
+    refused(done, f"{file}, row 1: already prepared for verl", "--source", "data.train_files")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_source_that_is_nowhere_is_named(tmp_path, finished):
     out, before = finished
     missing = tmp_path / "no such folder"
@@ -295,6 +341,26 @@ def test_prompts_are_measured_as_the_model_sees_them(tmp_path, tokenizers):
     assert len(rows(out)) == 2
 
 
+def test_a_tokenizer_that_changed_under_the_same_name_is_noticed(tmp_path, tokenizers):
+    folder, model = source(tmp_path / "source", [problem(1)]), tmp_path / "model"
+    shutil.copytree(tokenizers / "chat", model)
+    options = ["--source", folder, "--out", tmp_path / "out", "--tokenizer", model]
+    prepared("gsm8k", *options)
+    (model / "model.safetensors").write_bytes(b"no part of the tokenizer")
+    assert "up to date" in prepared("gsm8k", *options).stdout
+    template = model / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<", "<s>"))
+    assert "up to date" not in prepared("gsm8k", *options).stdout
+
+
+def test_a_model_that_cannot_be_made_for_its_tokenizer_is_named(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("no folder")
+    monkeypatch.setenv("GRPO_LAUNCHPAD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    options = ["--source", SAMPLES / "gsm8k", "--out", tmp_path / "out", "--tokenizer", "tiny-arithmetic"]
+    assert "cannot write to" not in refused(prepare("gsm8k", *options), "--tokenizer tiny-arithmetic", "cache")
+
+
 @pytest.mark.parametrize("case", ["plain", "empty", "truncated", "missing", "nobody/nothing"])
 def test_a_tokenizer_that_cannot_be_used_is_named(tmp_path, monkeypatch, tokenizers, finished, case):
     from huggingface_hub import constants
@@ -317,8 +383,9 @@ def test_a_file_in_place_of_the_out_folder_is_named(tmp_path):
 
 
 def without_roots_powers():
-    """Let the rights of a folder count for root as well: drop CAP_DAC_OVERRIDE before the program is loaded."""
-    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)
+    """Let rights count for root as well: drop CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH before the program is loaded."""
+    for capability in (1, 2):
+        ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -335,7 +402,24 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path, finished, exists
         locked.chmod(0o755)
     told = refused(done, f"cannot write to {target}: Permission denied", "--out")
     assert "space" not in told
+    assert (f"({target}/.partial-" in told) == exists
     assert contents(locked) == (before if exists else {})
+
+
+@pytest.mark.parametrize("locked", ["source", "source/train.jsonl", "."])
+def test_a_source_that_may_not_be_read_is_named_as_such(tmp_path, locked):
+    folder = source(tmp_path / "data" / "source", [problem(1)])
+    path = (tmp_path / "data" / locked).resolve()
+    path.chmod(0)
+    try:
+        arguments = ["--source", folder, "--out", tmp_path / "out"]
+        done = script("gsm8k", *arguments, cwd=tmp_path, preexec_fn=without_roots_powers)
+    finally:
+        path.chmod(0o755)
+    named = folder if locked == "." else path
+    told = refused(done, f"{named}: cannot be read (Permission denied)")
+    assert "cannot write" not in told
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("space", "exists"), [(0, False), (3000, True), (20_000, True)])

@@ -109,7 +109,8 @@ def test_columns_are_taken_by_the_names_that_are_given(tmp_path):
 def test_a_column_that_is_not_there_is_named_with_the_option(tmp_path, option):
     write_csv(tmp_path / "train.csv", [{"question": "q", "answer": "7"}])
     done = custom(tmp_path / "out", tmp_path, "--split", "train", option, "problem")
-    refused(done, f"{tmp_path / 'train.csv'}, row 1", "no column 'problem'", "'question', 'answer'", option)
+    told = refused(done, f"{tmp_path / 'train.csv'}, row 1", "no column 'problem'", "'question', 'answer'")
+    assert told.endswith(f"Say which it is with {option}.\n")
 
 
 ANSWERS = [
@@ -317,6 +318,17 @@ def test_blank_lines_are_not_held_out(tmp_path):
     assert (len(asked(tmp_path / "out")), len(asked(tmp_path / "out", "test"))) == (8, 4)
 
 
+def test_nothing_can_be_held_out_of_an_empty_file(tmp_path):
+    file = write_lines(tmp_path / "problems.jsonl", [])
+    refused(custom(tmp_path / "out", file, "--holdout", 1), "--holdout 1", f"{file} has 0 rows", "a file with more")
+
+
+def test_an_answer_that_the_chosen_scorer_does_not_know_is_told_with_its_name(tmp_path):
+    write_lines(tmp_path / "train.jsonl", [{"question": "Who?", "answer": "Anna"}])
+    done = custom(tmp_path / "out", tmp_path, "--split", "train", data_source="openai/gsm8k")
+    refused(done, f"{tmp_path / 'train.jsonl'}, row 1: the scorer of 'openai/gsm8k' fails on the ground truth 'Anna'")
+
+
 @pytest.mark.parametrize("holdout", [40, 41])
 def test_not_everything_can_be_held_out(tmp_path, holdout):
     file = write_lines(tmp_path / "problems.jsonl", RECORDS)
@@ -384,12 +396,22 @@ BAD_OPTIONS = {
     "a structured task": (
         ("--name", "mine"),
         ("--source", ".", "--data-source", "countdown"),
-        ["--data-source", "'countdown'", "there are"],
+        ["--data-source", "'countdown' have parts", "there are"],
     ),
     "an unknown place": (
         ("--name", "mine"),
         ("--source", ".", "--data-source", "math", "--answer-in", "tags"),
         ["--answer-in", "box", "hash", "whole"],
+    ),
+    "one column for both": (
+        ("--name", "mine"),
+        ("--source", ".", "--data-source", "math", "--question-column", "answer"),
+        ["--question-column", "--answer-column", "'answer'"],
+    ),
+    "a folder to hold out of": (
+        ("--name", "mine"),
+        ("--source", ".", "--data-source", "math", "--holdout", "5"),
+        ["--holdout 5", "--source . is none", "Give a file"],
     ),
     "no holdout": (
         ("--name", "mine"),

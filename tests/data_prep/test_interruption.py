@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_a_run_that_is_killed_before_anything_is_finished_leaves_nothing_that_co
 
 
 @pytest.mark.parametrize("exists", [True, False])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_run_that_is_asked_to_end_leaves_nothing_behind(tmp_path, large, old, number, exists):
     out = old if exists else tmp_path / "new"
     before = contents(out)
@@ -96,6 +97,16 @@ def test_a_run_that_is_asked_to_end_leaves_nothing_behind(tmp_path, large, old, 
     assert contents(out) == before
     assert stdout == ""
     assert "Traceback" not in stderr
+    assert number != signal.SIGINT or f"interrupted; run it again to finish {out}" in stderr
+
+
+def test_a_run_under_nohup_does_not_end_with_its_terminal(tmp_path, small):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        prepared("gsm8k", "--source", small, "--out", tmp_path / "out")
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_two_runs_at_once_do_not_disturb_each_other(tmp_path, large, small, old):
@@ -142,7 +153,7 @@ def end_at(monkeypatch, name, call):
     monkeypatch.setattr(os, name, counted)
 
 
-@pytest.mark.parametrize("call", range(1, 9))
+@pytest.mark.parametrize("call", range(1, 10))
 def test_a_run_that_ends_between_two_renames_is_done_again(tmp_path, monkeypatch, small, old, call):
     """Whichever files were already in their place, no later run takes the mixture for finished."""
     write_lines(small / "train.jsonl", map(problem, range(7)))
@@ -156,9 +167,9 @@ def test_a_run_that_ends_between_two_renames_is_done_again(tmp_path, monkeypatch
             prepare("gsm8k", "--source", small, "--out", old)
         except Killed:
             assert not partial(old)
-            assert not (old / "manifest.json").exists()
+            assert call == 1 or manifest(old)["splits"] == {}
     done = prepared("gsm8k", "--source", small, "--out", old)
-    assert ("up to date" in done.stdout) == (call > 7)  # 4 files of rows, 3 others
+    assert ("up to date" in done.stdout) == (call > 8)  # 4 files of rows, 3 others, and the unfinished manifest
     assert data_of(old) == data_of(tmp_path / "expected in parts")
     monkeypatch.setattr(preparation, "SHARD_ROWS", 500_000)
     prepared("gsm8k", "--source", small, "--out", old, "--force")
@@ -172,7 +183,7 @@ def test_an_old_manifest_never_stands_beside_new_rows(tmp_path, monkeypatch, sma
 
     def look(begin, end, **options):
         real(begin, end, **options)
-        if (old / "manifest.json").exists():
+        if manifest(old)["splits"]:
             assert [len(rows(old, name)) for name in ("train", "test")] == [
                 manifest(old)["splits"][name]["rows_out"] for name in ("train", "test")
             ]
@@ -180,7 +191,24 @@ def test_an_old_manifest_never_stands_beside_new_rows(tmp_path, monkeypatch, sma
 
     monkeypatch.setattr(os, "replace", look)
     prepared("gsm8k", "--source", small, "--out", old)
-    assert len(seen) == len(FINISHED)
+    assert len(seen) == len(FINISHED) + 1
+
+
+def test_ctrl_c_between_two_renames_does_not_say_that_all_is_as_it_was(tmp_path, monkeypatch, small):
+    real = os.replace
+
+    def interrupted(begin, end, **options):
+        if Path(end).name == "train.parquet":
+            raise KeyboardInterrupt
+        real(begin, end, **options)
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    done = prepare("gsm8k", "--source", small, "--out", tmp_path / "out")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == f"data_prep/gsm8k.py: interrupted; run it again to finish {tmp_path / 'out'}\n"
+    monkeypatch.undo()
+    prepared("gsm8k", "--source", small, "--out", tmp_path / "out")
+    assert sorted(contents(tmp_path / "out")) == FINISHED
 
 
 def test_leftovers_of_a_killed_run_do_not_count_as_the_users_files(tmp_path, small):

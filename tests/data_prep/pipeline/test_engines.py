@@ -68,3 +68,31 @@ def test_ray_raises_the_first_error_as_it_was(ray_on_this_machine):
     with pytest.raises(OSError, match="No space left on device") as caught:
         list(run_on_ray(work, [0, 2]))
     assert (caught.value.errno, caught.value.strerror) == (28, "No space left on device")
+
+
+class Counted:
+    """Something large that all tasks have in common."""
+
+    pickled = 0
+
+    def __reduce__(self):
+        Counted.pickled += 1
+        return int, (7,)
+
+
+def test_what_tasks_share_is_handed_to_ray_once(ray_on_this_machine):
+    shared = Counted()
+    results = list(run_on_ray(sum, [(number, shared) for number in range(3)]))
+    assert results == [7, 8, 9]
+    assert Counted.pickled == 1
+
+
+def test_a_cluster_that_does_not_answer_is_named_at_once(monkeypatch):
+    import ray
+
+    ray.shutdown()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    before = time.monotonic()
+    with pytest.raises(DataError, match=r"--engine ray: RAY_ADDRESS: no Ray cluster answers at 127\.0\.0\.1:1"):
+        list(run_on_ray(sum, [()]))
+    assert time.monotonic() - before < 10

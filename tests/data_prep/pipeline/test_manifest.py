@@ -176,8 +176,15 @@ def test_a_manifest_that_is_not_ours_is_no_manifest(tmp_path, case):
     content = FOREIGN[case]
     if content is not None:
         (tmp_path / manifest.NAME).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert not manifest.is_ours(tmp_path)
     assert not manifest.is_up_to_date(tmp_path, {"train": "x", "test": "x"})
     assert manifest.content(gsm8k.DATA_SET, tmp_path, {})["splits"] == {}
+
+
+def test_a_manifest_without_splits_is_ours_and_not_finished(tmp_path):
+    manifest.write({"name": "gsm8k", "splits": {}}, tmp_path / manifest.NAME)
+    assert manifest.is_ours(tmp_path)
+    assert not manifest.is_up_to_date(tmp_path, {"train": "x"})
 
 
 def test_a_split_prepared_earlier_stays_in_the_manifest_while_its_files_do(out, described):
@@ -195,7 +202,7 @@ def test_splits_of_another_data_set_in_the_same_folder_are_not_taken_for_ones_ow
 
 
 def test_it_is_written_as_people_read_it(tmp_path):
-    manifest.write({"title": "漢字"}, tmp_path)
+    manifest.write({"title": "漢字"}, tmp_path / manifest.NAME)
     assert (tmp_path / manifest.NAME).read_text(encoding="utf-8") == '{\n  "title": "漢字"\n}\n'
 
 

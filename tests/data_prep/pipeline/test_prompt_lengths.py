@@ -12,6 +12,7 @@ from data_prep.pipeline.data_set import DataError
 from data_prep.pipeline.prompt_lengths import as_the_model_sees_it, load_tokenizer, prompt_lengths, summary
 from data_prep.pipeline.templates import TEMPLATES
 from grpo_launchpad import tiny_model
+from grpo_launchpad.byte_tokenizer import build_byte_tokenizer
 
 SAMPLE = Path(__file__).resolve().parents[3] / "data_prep" / "samples" / "gsm8k" / "train.jsonl"
 QUESTIONS = [json.loads(line)["question"] for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
@@ -23,9 +24,7 @@ CHATML = (
 
 
 def save_bytes_tokenizer(folder: Path, chat_template: str | None) -> str:
-    tokenizer = tiny_model.build_tokenizer()
-    tokenizer.chat_template = chat_template
-    tokenizer.save_pretrained(folder)
+    build_byte_tokenizer(chat_template, max_length=64).save_pretrained(folder)
     return str(folder)
 
 

@@ -12,6 +12,7 @@ from data_prep.pipeline import command_line, prepare, verl_parquet
 from data_prep.pipeline.prompt_lengths import load_tokenizer, prompt_lengths
 from data_prep.pipeline.verl_parquet import ShardWriter, make_row, schema_of
 from grpo_launchpad import tiny_model
+from grpo_launchpad.byte_tokenizer import build_byte_tokenizer
 
 SAMPLES = Path(__file__).resolve().parents[3] / "data_prep" / "samples"
 SCHEMA = schema_of(gsm8k.DATA_SET)
@@ -119,7 +120,7 @@ def test_when_making_rows_fails_the_error_is_told_and_nothing_waits_to_be_writte
 @pytest.fixture(scope="module")
 def tokenizer_folder(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("tokenizer")
-    tiny_model.build_tokenizer().save_pretrained(folder)
+    build_byte_tokenizer(tiny_model.CHAT_TEMPLATE, max_length=64).save_pretrained(folder)
     return str(folder)
 
 

@@ -22,6 +22,8 @@ class Launch:
         self.model = folder / "model"
         self.model.mkdir()
         (self.model / "config.json").write_text("{}")
+        self.launcher = folder / "run_test_fsdp_arithmetic.sh"
+        self.launcher.write_text("#!/usr/bin/env bash\n")
         self.write()
 
     def write(self, rows: int = ROWS, data_source: str = "arithmetic") -> None:

@@ -84,6 +84,24 @@ def test_model_that_is_neither_a_folder_nor_a_name_is_refused(launch):
     assert "/no/such/model" in problem.what
 
 
+def test_smoke_model_is_made_here_if_its_architecture_is_known(launch):
+    assert launch.problems("actor_rollout_ref.model.path='smoke:Qwen/Qwen2-7B-Instruct'") == []
+    assert "smoke:nobody/nothing" in launch.problem("actor_rollout_ref.model.path='smoke:nobody/nothing'").what
+
+
+def test_dimensions_are_those_of_the_models_folder(launch):
+    (launch.model / "config.json").write_text('{"num_attention_heads": 6, "max_position_embeddings": 20}')
+    problems = launch.problems(
+        "actor_rollout_ref.rollout.name=vllm", "actor_rollout_ref.rollout.tensor_model_parallel_size=4"
+    )
+    assert ["context 20" in problems[0].what, "6 attention heads" in problems[1].what] == [True, True]
+
+
+def test_config_that_is_no_json_breaks_no_check(launch):
+    (launch.model / "config.json").write_text("{")
+    assert launch.problems() == []
+
+
 def test_folder_without_a_config_is_no_model(launch):
     (launch.model / "config.json").unlink()
     assert "config.json" in launch.problem().what

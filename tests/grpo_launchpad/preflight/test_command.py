@@ -5,7 +5,8 @@ import sys
 
 def preflight(launch, *more):
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    command = [sys.executable, "-m", "grpo_launchpad.preflight", "--run-dir", str(launch.run_dir), "--"]
+    command = [sys.executable, "-m", "grpo_launchpad.preflight", "--launcher", launch.launcher]
+    command += ["--run-dir", launch.run_dir, "--"]
     return subprocess.run(
         [*command, *launch.overrides(*more)], capture_output=True, text=True, timeout=120, env=environment
     )
@@ -28,8 +29,15 @@ def test_problems_exit_2_each_with_its_fix(launch):
 def test_unknown_key_exits_2_with_a_fix(launch):
     done = preflight(launch, "trainer.no_such_key=1")
     assert done.returncode == 2
-    assert "no_such_key" in done.stderr
+    assert "argument trainer.no_such_key=1: verl 0.9.1 has no such key" in done.stderr
     assert done.stderr.count("    fix: ") == 1
+
+
+def test_a_problem_names_the_argument_that_it_comes_from(launch):
+    done = preflight(launch, "actor_rollout_ref.rollout.tensor_model_parallel_size=3")
+    assert done.returncode == 2
+    key = "actor_rollout_ref.rollout.tensor_model_parallel_size"
+    assert f"  argument {key}=3: 8 devices cannot be split into rollout engines of TP 3" in done.stderr
 
 
 def test_checks_import_nothing_heavy(launch):
