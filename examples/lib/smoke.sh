@@ -31,6 +31,12 @@ launch::smoke() {
     MAX_RESPONSE_LENGTH=16
     PPO_MAX_TOKEN_LEN=$((4 * SMOKE_TOKENS))
     LOG_PROB_MAX_TOKEN_LEN=""
+    # Random weights answer nothing right. The length of what they say differs, and makes for advantages and an update.
+    if [[ "${REWARDS:-}" != *length* && ! -f "${REWARDS:-}" ]]; then
+        REWARDS="${REWARDS:-correctness:1.0},length(target=12):-0.01"
+    fi
+    ACTOR_LR=1e-3 # an update that shows in the rollout engine's 16-bit weights
+    LR_WARMUP_STEPS=""
     launch::smaller LORA_RANK 8
     MAX_NUM_SEQS=""
     MAX_NUM_BATCHED_TOKENS=""
