@@ -59,7 +59,9 @@ SMALL_VISION = {
     "num_heads": 4,
     "num_position_embeddings": 64,
 }
+SHARD_SIZE = "256KB"  # so that there is an index, as for published models; mbridge reads DeepSeek's by it alone
 IMAGE_TOKENS = 16  # of one image, at most
+VOCABULARY_MULTIPLE = 8  # tensor parallel ranks share the vocabulary evenly
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -166,7 +168,7 @@ def build(architecture: Architecture, folder: Path) -> None:
     auto_model = AutoModelForImageTextToText if architecture.is_vision_language else AutoModelForCausalLM
     model = auto_model.from_config(AutoConfig.for_model(**config), dtype=torch.bfloat16)
 
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
     processor.save_pretrained(folder)
 
 
@@ -182,8 +184,15 @@ def _processor(architecture: Architecture, config: dict[str, Any]):
             continue
     turns = next((marks for start, marks in TURN_MARKS.items() if config["model_type"].startswith(start)), ())
     if not architecture.is_vision_language:
-        return build_byte_tokenizer(CHAT_TEMPLATE, CONTEXT_LENGTH, turns)
+        return _byte_tokenizer(CHAT_TEMPLATE, turns)
     return _byte_processor(config, turns)
+
+
+def _byte_tokenizer(chat_template: str, marks: tuple[str, ...]):
+    """Return a byte-level tokenizer, with unused marks that fill its vocabulary to a multiple."""
+    known = 256 + len(byte_tokenizer.SPECIALS) + len(marks)
+    unused = tuple(f"<|unused{number}|>" for number in range(-known % VOCABULARY_MULTIPLE))
+    return build_byte_tokenizer(chat_template, CONTEXT_LENGTH, (*marks, *unused))
 
 
 def _byte_processor(config: dict[str, Any], turns: tuple[str, ...]):
@@ -201,7 +210,7 @@ def _byte_processor(config: dict[str, Any], turns: tuple[str, ...]):
     size = {"shortest_edge": 4 * token_pixels, "longest_edge": IMAGE_TOKENS * token_pixels}
     return getattr(transformers, processor_class)(
         image_processor=getattr(transformers, image_class)(**patches, size=size),
-        tokenizer=build_byte_tokenizer(template, CONTEXT_LENGTH, (*marks, *turns)),
+        tokenizer=_byte_tokenizer(template, (*marks, *turns)),
         video_processor=getattr(transformers, video_class)(**patches),
         chat_template=template,
     )
@@ -210,8 +219,8 @@ def _byte_processor(config: dict[str, Any], turns: tuple[str, ...]):
 def _name_tokens(config: dict[str, Any], tokenizer) -> None:
     """Write the tokenizer's size and special tokens into a configuration."""
     text = config.get("text_config") or config
-    # Exactly the tokenizer's: vLLM never samples ids beyond it, the trainer would give them probability.
-    text["vocab_size"] = len(tokenizer)
+    # Hardly more than the tokenizer's: vLLM never samples ids beyond it, the trainer would give them probability.
+    text["vocab_size"] = -(-len(tokenizer) // VOCABULARY_MULTIPLE) * VOCABULARY_MULTIPLE
     for part in {id(config): config, id(text): text}.values():
         part.update(bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     for field, marks in MARK_OF_FIELD.items():

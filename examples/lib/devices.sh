@@ -49,10 +49,6 @@ launch::cpu_device() {
         "data.dataloader_num_workers=0"
         "data.filter_overlong_prompts_workers=1"
         "reward.num_workers=1"
-        "actor_rollout_ref.model.use_remove_padding=False"
-        "++actor_rollout_ref.model.override_config.attn_implementation=sdpa"
-        "actor_rollout_ref.actor.fsdp_config.use_torch_compile=False"
-        "actor_rollout_ref.ref.fsdp_config.use_torch_compile=False"
         "actor_rollout_ref.rollout.enforce_eager=True"
         "actor_rollout_ref.rollout.load_format=safetensors"
         "actor_rollout_ref.rollout.agent.num_workers=1"
@@ -61,4 +57,19 @@ launch::cpu_device() {
         "trainer.v1.sampler.custom_sampler.path=pkg://grpo_launchpad.platforms.cpu_sampler"
         "trainer.v1.sampler.custom_sampler.name=EagerReplayBuffer"
     )
+    case "${LAUNCH_ENGINE}" in
+        fsdp)
+            PLUMBING+=(
+                "actor_rollout_ref.model.use_remove_padding=False"
+                "++actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+                "actor_rollout_ref.actor.fsdp_config.use_torch_compile=False"
+                "actor_rollout_ref.ref.fsdp_config.use_torch_compile=False"
+            )
+            ;;
+        megatron)
+            launch::set TORCHDYNAMO_DISABLE=1
+            launch::set CUDA_DEVICE_MAX_CONNECTIONS=1
+            PLUMBING+=("actor_rollout_ref.actor.megatron.vanilla_mbridge=True")
+            ;;
+    esac
 }

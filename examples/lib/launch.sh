@@ -189,6 +189,8 @@ launch::run() {
     launch::read_knobs # before arithmetic with them
     if [[ "${SMOKE:-0}" == 1 ]]; then
         launch::smoke
+        launch::smoke_arguments "$@"
+        set -- "${ARGUMENTS[@]}"
     fi
     launch::set "PYTHONPATH=${LAUNCH_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
     launch::set PYTHONUNBUFFERED=1

@@ -9,16 +9,69 @@ launch::smaller() { # KNOB LIMIT: lower a knob's value to the limit
     [[ -z "${knob:-}" || "${knob}" -le "$2" ]] || knob=$2
 }
 
-launch::smoke() {
-    [[ "${LAUNCH_ENGINE}" == fsdp ]] ||
-        launch::fail "SMOKE=1 needs verl's Megatron engine on a CPU, which is not there yet; DRY_RUN=1 checks this launcher"
-    LAUNCH_DEVICE=cpu
+# One or two workers with FSDP. With Megatron, the recipe's layout if four hold it; else its largest sizes are halved,
+# down to two, so that each way of sharing the work that it has is still one.
+launch::smoke_layout() {
     local workers=$((NNODES * NGPUS_PER_NODE))
+    if [[ "${LAUNCH_ENGINE}" == megatron ]]; then
+        launch::smoke_bridge
+        launch::smaller ACTOR_PP 2 # the model has two layers
+        ACTOR_VPP=""
+        while launch::smoke_workers && ((workers > 4)); do
+            launch::halve_largest ACTOR_TP ACTOR_CP ACTOR_EP ACTOR_ETP || break
+        done
+    fi
     NNODES=1
-    NGPUS_PER_NODE=$((workers > 1 ? 2 : 1))
+    NGPUS_PER_NODE=${workers}
+    [[ "${LAUNCH_ENGINE}" == megatron ]] || launch::smaller NGPUS_PER_NODE 2
     ROLLOUT_TP=${ROLLOUT_TP:-2}
+    launch::smaller ROLLOUT_TP 4 # the model's attention heads
     launch::smaller ROLLOUT_TP "${NGPUS_PER_NODE}"
     ROLLOUT_DP="" ROLLOUT_EP="" SP_SIZE="" FSDP_SIZE=""
+}
+
+launch::smoke_workers() { # set workers to as many as the layout needs
+    local dense=$((${ACTOR_TP:-1} * ${ACTOR_CP:-1})) experts=$((${ACTOR_EP:-1} * ${ACTOR_ETP:-${ACTOR_TP:-1}}))
+    workers=$((${ACTOR_PP:-1} * (dense > experts ? dense : experts)))
+}
+
+launch::halve_largest() { # KNOB...: fails if none is above two
+    local name largest=2 largest_name=""
+    for name in "$@"; do
+        if ((${!name:-1} > largest)); then
+            largest=${!name} largest_name=${name}
+        fi
+    done
+    [[ -n "${largest_name}" ]] || return
+    printf -v "${largest_name}" %d $((largest / 2 > 2 ? largest / 2 : 2))
+}
+
+# On a CPU, verl's Megatron engine has the older of its two bridges.
+launch::smoke_bridge() {
+    [[ "${LORA_RANK:-0}" == 0 ]] ||
+        launch::fail "SMOKE=1 needs Megatron-Bridge for an adapter; its releases that verl 0.9.1 knows want Python 3.12 and a GPU"
+    case "${LAUNCH_MODEL}" in
+        qwen3-vl-* | qwen3.5-*)
+            launch::fail "SMOKE=1 needs mbridge, which does not have this model; Megatron-Bridge, which has it, wants a GPU"
+            ;;
+    esac
+}
+
+# Keys in a launcher's arrays that a CPU or a model of two layers has no use for.
+SMOKE_WITHOUT="num_layers_in_(first|last)_pipeline_stage|optimizer_cpu_offload|optimizer_offload_fraction|\
+overlap_cpu_optimizer_d2h_h2d|use_precision_aware_optimizer"
+
+launch::smoke_arguments() { # fill ARGUMENTS with those that stay
+    local argument
+    ARGUMENTS=()
+    for argument in "$@"; do
+        [[ "${argument%%=*}" =~ \.(${SMOKE_WITHOUT})$ ]] || ARGUMENTS+=("${argument}")
+    done
+}
+
+launch::smoke() {
+    LAUNCH_DEVICE=cpu
+    launch::smoke_layout
 
     MODEL_PATH="smoke:${MODEL_PATH}"
     TRAIN_FILES="${RUN_DIR}/data/train.parquet"
@@ -27,8 +80,8 @@ launch::smoke() {
     TRAIN_BATCH_SIZE=8
     VAL_ROWS=8
     launch::smaller ROLLOUT_N 4
-    MAX_PROMPT_LENGTH=${SMOKE_TOKENS}
-    MAX_RESPONSE_LENGTH=16
+    [[ "${LAUNCH_BACKEND}" == cpu* ]] || MAX_PROMPT_LENGTH=${SMOKE_TOKENS}
+    launch::smaller MAX_RESPONSE_LENGTH 16
     PPO_MAX_TOKEN_LEN=$((4 * SMOKE_TOKENS))
     LOG_PROB_MAX_TOKEN_LEN=""
     # Random weights answer nothing right. The length of what they say differs, and makes for advantages and an update.

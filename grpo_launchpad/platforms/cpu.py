@@ -16,6 +16,7 @@ from types import ModuleType
 
 import psutil
 import torch
+import wrapt
 from verl.plugin.platform import PlatformBase, PlatformRegistry
 
 from grpo_launchpad.platforms import cpu_is_selected
@@ -173,7 +174,19 @@ def _leave_memory_unpinned() -> None:
     torch.Tensor.pin_memory = lambda self, device=None: self
 
 
+def _prepare_for_megatron(engine_module) -> None:
+    """Let a process that builds a Megatron engine, and no other, see the stand-ins of ``megatron_cpu.py``."""
+
+    @wrapt.patch_function_wrapper(engine_module, "MegatronEngine.__init__")
+    def build_engine(wrapped, instance, args, kwargs):
+        from grpo_launchpad.platforms.megatron_cpu import run_megatron_on_the_cpu
+
+        run_megatron_on_the_cpu()
+        return wrapped(*args, **kwargs)
+
+
 if cpu_is_selected():
     PlatformRegistry.register(platform="cpu")(PlatformCPU)
     _accept_repeated_gloo()
     _leave_memory_unpinned()
+    wrapt.when_imported("verl.workers.engine.megatron.transformer_impl")(_prepare_for_megatron)
