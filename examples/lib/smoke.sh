@@ -46,15 +46,16 @@ launch::halve_largest() { # KNOB...: fails if none is above two
     printf -v "${largest_name}" %d $((largest / 2 > 2 ? largest / 2 : 2))
 }
 
-# On a CPU, verl's Megatron engine has the older of its two bridges.
+# On a CPU, verl's Megatron engine has the older of its two bridges, mbridge. It has no adapters, and of vision-language
+# models only those of transformers 4.
 launch::smoke_bridge() {
-    [[ "${LORA_RANK:-0}" == 0 ]] ||
-        launch::fail "SMOKE=1 needs Megatron-Bridge for an adapter; its releases that verl 0.9.1 knows want Python 3.12 and a GPU"
+    local what=""
     case "${LAUNCH_MODEL}" in
-        qwen3-vl-* | qwen3.5-*)
-            launch::fail "SMOKE=1 needs mbridge, which does not have this model; Megatron-Bridge, which has it, wants a GPU"
-            ;;
+        *-vl-* | qwen3.5-*) what="this model" ;;
     esac
+    [[ "${LORA_RANK:-0}" == 0 ]] || what="an adapter"
+    [[ -z "${what}" ]] ||
+        launch::fail "SMOKE=1 needs Megatron-Bridge for ${what}, which needs Python 3.12 and Transformer Engine"
 }
 
 # Keys in a launcher's arrays that a CPU or a model of two layers has no use for.
@@ -89,7 +90,7 @@ launch::smoke() {
         REWARDS="${REWARDS:-correctness:1.0},length(target=12):-0.01"
     fi
     ACTOR_LR=1e-3 # an update that shows in the rollout engine's 16-bit weights
-    LR_WARMUP_STEPS=""
+    launch::smaller LR_WARMUP_STEPS 0
     launch::smaller LORA_RANK 8
     MAX_NUM_SEQS=""
     MAX_NUM_BATCHED_TOKENS=""

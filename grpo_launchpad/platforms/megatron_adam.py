@@ -12,7 +12,9 @@ from torch.optim.adamw import adamw
 class Adam(torch.optim.Optimizer):
     """``FusedAdam`` with decoupled weight decay (Loshchilov & Hutter, arXiv:1711.05101, algorithm 2)."""
 
-    def __init__(self, params, lr: float, weight_decay: float, betas: tuple[float, float], eps: float, adam_w_mode: bool):
+    def __init__(
+        self, params, lr: float, weight_decay: float, betas: tuple[float, float], eps: float, adam_w_mode: bool
+    ):
         if not adam_w_mode:
             raise ValueError("on a CPU, Megatron's Adam has decoupled weight decay only")
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "betas": betas, "eps": eps})

@@ -181,7 +181,6 @@ def _use_layers_without_transformer_engine() -> None:
     from megatron.core.models.gpt import gpt_layer_specs, moe_module_specs
     from megatron.core.transformer import multi_latent_attention
     from megatron.core.transformer.moe import moe_utils
-
     from packaging.version import Version
 
     from grpo_launchpad.platforms import megatron_layers as layers

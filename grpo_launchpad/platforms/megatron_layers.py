@@ -99,7 +99,8 @@ class _GroupedLinear(torch.nn.Module):
             weight = torch.nn.Parameter(torch.empty(shape, dtype=config.params_dtype))
             init_method(weight)
             set_tensor_model_parallel_attributes(weight, True, self.PARTITION_DIM, 1)
-            weight.allreduce = config.expert_model_parallel_size == 1  # else reduced over the expert data parallel group
+            # Else its gradient is reduced over the expert data parallel group.
+            weight.allreduce = config.expert_model_parallel_size == 1
             self.register_parameter(f"weight{expert}", weight)
 
     def forward(self, tokens: torch.Tensor, tokens_per_expert: list[int]) -> tuple[torch.Tensor, None]:
@@ -251,9 +252,7 @@ class LayersForCPU(BackendSpecProvider):
         return DotProductAttention
 
     def grouped_mlp_modules(self, moe_use_grouped_gemm: bool, moe_use_legacy_grouped_gemm: bool):
-        return TEGroupedMLP, MLPSubmodules(
-            linear_fc1=ColumnParallelGroupedLinear, linear_fc2=RowParallelGroupedLinear
-        )
+        return TEGroupedMLP, MLPSubmodules(linear_fc1=ColumnParallelGroupedLinear, linear_fc2=RowParallelGroupedLinear)
 
     def activation_func(self) -> None:
         return None

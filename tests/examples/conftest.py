@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from data_prep import arithmetic
 from data_prep.pipeline.verl_parquet import make_row
-from tests.examples.launcher_file import LAUNCHERS, REPRESENTATIVES, Launcher, one_of_each
+from tests.examples.launcher_file import LAUNCHERS, REPRESENTATIVES, WITHOUT_SMOKE, Launcher, one_of_each
 from tests.examples.sandbox import Result, Sandbox
 from tests.examples.verl_acceptance import Examination, examine, read_yaml_in_c
 from tests.verl_files import write_split
@@ -108,7 +108,7 @@ def pytest_generate_tests(metafunc):
     sets = {
         "launcher": LAUNCHERS,
         "npu_launcher": [launcher for launcher in LAUNCHERS if launcher.device == "npu" and launcher.twin],
-        "smoke_launcher": [launcher for launcher in LAUNCHERS if launcher.engine == "fsdp"],
+        "smoke_launcher": [launcher for launcher in LAUNCHERS if launcher.name not in WITHOUT_SMOKE],
         "launcher_of_engine": one_of_each("engine"),
         "launcher_of_branch": one_of_each("branch"),
     }

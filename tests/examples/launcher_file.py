@@ -149,6 +149,17 @@ REPRESENTATIVES = [
     if name in BY_NAME
 ]
 
+# What each launcher that has no smoke run says of it. A recipe leaves this list when it can.
+_ADAPTER, _MODEL = (f"SMOKE=1 needs Megatron-Bridge for {what}" for what in ("an adapter", "this model"))
+WITHOUT_SMOKE = {
+    "run_qwen2-7b_megatron-lora_math": _ADAPTER,
+    "run_qwen3-30b-a3b_megatron-lora_math": _ADAPTER,
+    "run_qwen2.5-vl-7b_megatron_geo3k": _MODEL,
+    "run_qwen3-vl-8b_megatron_geo3k": _MODEL,
+    "run_qwen3-vl-30b-a3b_megatron_geo3k": _MODEL,
+    "run_qwen3.5-35b-a3b_megatron_geo3k": _MODEL,
+}
+
 
 def one_of_each(kind: str) -> list[Launcher]:
     """The first launcher of each engine, or of each branch."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.examples.launcher_file import BY_NAME, Launcher
+from tests.examples.launcher_file import BY_NAME, WITHOUT_SMOKE, Launcher
 from tests.examples.sandbox import Sandbox
 
 TINY = "run_tiny_cpu_arithmetic"
@@ -85,8 +85,9 @@ def test_a_python_too_old_is_refused_by_name(untouched):
     assert "3.11" in message
 
 
-def test_a_smoke_run_that_is_not_there_yet_is_refused_with_its_reason(untouched):
-    assert "SMOKE=1 needs verl's Megatron engine on a CPU" in refused(untouched, MEGATRON, SMOKE="1")
+@pytest.mark.parametrize("name", WITHOUT_SMOKE)
+def test_a_smoke_run_that_cannot_be_is_refused_with_its_reason(untouched, name):
+    assert WITHOUT_SMOKE[name] in refused(untouched, name, SMOKE="1")
 
 
 def test_a_run_folder_that_cannot_be_made_is_named(sandbox):

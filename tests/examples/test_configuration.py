@@ -1,5 +1,7 @@
 """What each launcher tells verl: the pinned verl accepts it, reads all of it, and it holds nothing without effect."""
 
+import re
+
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
@@ -7,7 +9,7 @@ from grpo_launchpad.architectures import Architecture, of_model, published
 from grpo_launchpad.preflight.batch import check_batch, check_integers
 from grpo_launchpad.preflight.compose import compose
 from grpo_launchpad.preflight.keys import check_dead_keys
-from grpo_launchpad.preflight.layout import check_layout
+from grpo_launchpad.preflight.layout import check_layout, layout_of
 from grpo_launchpad.preflight.types import check_types
 from tests.examples.sandbox import split_override
 
@@ -124,16 +126,25 @@ def test_a_smoke_run_is_small_and_passes_the_checks(smoke_launcher, command, con
     config = configuration(smoke_launcher, **smoke)
     check_statically(config, command(smoke_launcher, **smoke).printed_arguments(), architecture=None)
     full = configuration(smoke_launcher)
-    sharded = full.trainer.nnodes * full.trainer.n_gpus_per_node > 1
-    assert (config.trainer.nnodes, config.trainer.n_gpus_per_node) == (1, 2 if sharded else 1)
+    gpus = full.trainer.nnodes * full.trainer.n_gpus_per_node
+    assert config.trainer.nnodes == 1
+    assert config.trainer.n_gpus_per_node in ((4, 8) if smoke_launcher.engine == "megatron" else (min(gpus, 2),))
     assert config.trainer.total_training_steps == config.trainer.save_freq == config.trainer.test_freq == 2
     assert config.trainer.default_local_dir.endswith(f"/runs/{smoke_launcher.name}.smoke/checkpoints")
     assert command(smoke_launcher, **smoke).printed_exports()["VERL_PLATFORM"] == "cpu"
 
 
+def test_a_smoke_run_keeps_every_way_of_sharing_the_work(smoke_launcher, configuration):
+    full, small = layout_of(configuration(smoke_launcher)), layout_of(configuration(smoke_launcher, SMOKE="1"))
+    for size in ("tp", "pp", "cp", "ep", "etp"):
+        of_full, of_small = getattr(full, size) or 0, getattr(small, size) or 0
+        assert min(of_full, 2) <= of_small <= of_full
+
+
 def test_a_smoke_run_keeps_the_keys_of_the_launcher(smoke_launcher, command):
     full, smoke = command(smoke_launcher).settings(), command(smoke_launcher, SMOKE="1").settings()
-    of_the_machine = {key for key in full if "fsdp_size" in key or "sequence_parallel" in key or "parallel_size" in key}
+    machine = re.compile("fsdp_size|parallel|pipeline|optimizer_.*offload|overlap_cpu|use_precision_aware")
+    of_the_machine = {key for key in full if machine.search(key)}
     of_the_engine = {f"actor_rollout_ref.rollout.{key}" for key in ("max_num_seqs", "max_num_batched_tokens")}
     budgets = {key for key in full if key.endswith("log_prob_max_token_len_per_gpu")}
     npu = {key for key in full if smoke_launcher.device == "npu" and key in NPU_DIFFERENCES}

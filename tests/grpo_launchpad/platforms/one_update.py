@@ -1,8 +1,9 @@
 """GRPO updates of smoke models on verl's own engines, in real processes: one_update.py FOLDER < cases.json
 
-Each case is one line of JSON: its name, a model and its layers, an engine ("megatron", "fsdp", or "transformers" for plain Hugging
-Face in fp32), the number of processes and the engine's options. Its results are left in FOLDER/<name>.<rank>.pt, what
-went wrong in FOLDER/<name>.log. Importing verl takes longer than a case, so all of them are forks of this process.
+Each case is one line of JSON: its name, a model and its layers, an engine ("megatron", "fsdp", or "transformers" for
+plain Hugging Face in fp32), the number of processes and the engine's options. Its results are left in
+FOLDER/<name>.<rank>.pt, what went wrong in FOLDER/<name>.log. Importing verl takes longer than a case, so all of them
+are forks of this process.
 """
 
 import json

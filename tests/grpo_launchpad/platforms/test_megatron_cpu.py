@@ -2,12 +2,13 @@
 tokens, the same update, whatever the layout.
 """
 
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
@@ -195,7 +196,9 @@ def test_a_checkpoint_is_a_hugging_face_model(results, model):
 
     folder = next((results / "checkpoints" / model).rglob("config.json")).parent
     saved = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).state_dict()
-    original = AutoModelForCausalLM.from_pretrained(results / "models" / f"{model} of 2 layers", dtype=torch.bfloat16).state_dict()
+    original = AutoModelForCausalLM.from_pretrained(
+        results / "models" / f"{model} of 2 layers", dtype=torch.bfloat16
+    ).state_dict()
     assert set(saved) == set(original)
     assert any(not torch.equal(saved[name], original[name]) for name in saved)
 
@@ -221,3 +224,47 @@ def test_a_layout_that_cannot_be_fails_here_and_is_found_before(results, mistake
     }
     layout = Layout("megatron", gpus_per_node=case.processes, **sizes)
     assert violations(layout, Model.of(published(case.model)))
+
+
+class TestUpstreamStillNeeds:
+    """Each fails on the day its replacement can be removed."""
+
+    def test_transformer_engine_or_stand_ins_for_it(self):
+        from megatron.core.models.gpt import gpt_layer_specs
+        from megatron.core.transformer.moe import moe_utils
+        from megatron.core.utils import get_te_version
+
+        assert not gpt_layer_specs.HAVE_TE
+        assert get_te_version() is None
+        assert not hasattr(moe_utils, "te_general_gemm")
+
+    def test_an_attention_for_packed_sequences_and_context_parallelism(self):
+        from megatron.core.transformer.dot_product_attention import DotProductAttention
+
+        source = inspect.getsource(DotProductAttention)
+        assert "Context parallelism is only supported by TEDotProductAttention" in source
+        assert "Packed sequence is not supported" in source
+
+    def test_counts_in_numpy(self):
+        from megatron.core.transformer.moe.moe_utils import maybe_move_tensor_to_cpu
+
+        assert torch.is_tensor(maybe_move_tensor_to_cpu(torch.ones(2), as_numpy=True))
+
+    def test_a_step_counter_for_each_weight(self):
+        from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
+
+        assert 's["step"] = step' in inspect.getsource(DistributedOptimizer.load_state_dict)
+
+    def test_tensor_types_of_cuda(self):
+        from megatron.core.optimizer import distrib_optimizer
+
+        assert "torch.cuda.BFloat16Tensor" in inspect.getsource(distrib_optimizer)
+
+    def test_rotary_settings_and_a_field_less(self):
+        from mbridge.models import deepseek_v3
+        from megatron.core.transformer import MLATransformerConfig
+
+        source = inspect.getsource(deepseek_v3)
+        assert "rope_parameters" not in source
+        assert "max_position_embeddings=" in source
+        assert "max_position_embeddings" not in {field.name for field in fields(MLATransformerConfig)}
