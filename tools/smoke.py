@@ -26,7 +26,7 @@ from grpo_launchpad.knobs import read_knobs
 from grpo_launchpad.verification import Record, new_record, write
 from tools.launchers import ROOT, Launcher, LauncherError, all_launchers, find_launcher
 
-TIME_LIMIT = 900  # seconds; a smoke run that works takes about 100
+TIME_LIMIT = 900  # seconds; a smoke run that works takes one to five minutes
 GRACE = 5  # seconds that an interrupted launcher has to end its workers
 
 # Variables of launch.sh that would make it another run than the one that is recorded.

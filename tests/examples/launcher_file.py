@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from grpo_launchpad.knobs import Knob, knobs_of
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples" / "grpo_trainer"
 TASKS = {path.stem for path in (ROOT / "data_prep").glob("[a-z]*.py")} - {"custom"}
@@ -21,22 +23,6 @@ FRAME = (
 KNOB_LINE = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*)=\$\{(?P=name):-(?P<default>[^}$`\"'\\]+)\}(?: +# (?P<reason>\S.*))?")
 ARRAY_LINE = re.compile(r"(?P<name>[A-Z]+)=\((?P<element>\"[^\"]*\"\))?(?: +# \S.*)?")
 ELEMENT_LINE = re.compile(r' {4}"[^"]+"(?: +# \S.*)?')
-
-
-@dataclass(frozen=True)
-class Knob:
-    """A row of examples/lib/knobs.txt."""
-
-    name: str
-    backend: str
-    kind: str
-    keys: tuple[str, ...]
-
-
-def knob_table() -> list[Knob]:
-    lines = (ROOT / "examples" / "lib" / "knobs.txt").read_text().splitlines()
-    rows = [line.split(maxsplit=4) for line in lines if line and not line.startswith("#")]
-    return [Knob(name, backend, kind, tuple(keys.split(","))) for name, backend, kind, keys, _ in rows]
 
 
 @dataclass(frozen=True)
@@ -132,7 +118,7 @@ class Launcher:
 
     def table(self) -> list[Knob]:
         """The knobs that this launcher understands, whether it names them or not."""
-        return [knob for knob in knob_table() if knob.backend in ("all", self.engine)]
+        return knobs_of(self.engine)
 
 
 LAUNCHERS = [Launcher(path) for path in sorted(FOLDER.glob("*.sh"))]

@@ -167,7 +167,7 @@ def test_arrays_repeat_no_key(launcher, command):
 
 
 def test_no_knob_repeats_the_default_of_verl_without_a_reason(launcher, configuration, default_configuration):
-    keys = {knob.name: knob.keys[0].lstrip("+") for knob in launcher.table()}
+    keys = {knob.name: knob.keys[0] for knob in launcher.table()}
     config, default = configuration(launcher), default_configuration(launcher.engine)
     without_effect = [
         match["name"]

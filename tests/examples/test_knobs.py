@@ -6,11 +6,12 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from grpo_launchpad.knobs import Knob, read_knobs
 from grpo_launchpad.preflight.compose import compose
-from tests.examples.launcher_file import Knob, Launcher, knob_table
+from tests.examples.launcher_file import Launcher
 from tests.examples.sandbox import Result, Sandbox
 
-NAMES = sorted({knob.name for knob in knob_table()})
+NAMES = sorted({knob.name for knob in read_knobs()})
 
 
 def value_of(knob: Knob, variant: int) -> str:
@@ -31,7 +32,7 @@ def value_of(knob: Knob, variant: int) -> str:
 def assert_reaches_verl(result: Result, knob: Knob, value: str) -> None:
     settings = result.settings()
     for key in knob.keys:
-        given = settings.get(key.lstrip("+"), "nothing")
+        given = settings.get(key, "nothing")
         if given.startswith("'"):
             given = given[1:-1].replace("\\'", "'")
         assert given == value, f"{knob.name}={value} gives {key} {given}"
@@ -61,7 +62,7 @@ def test_every_knob_of_the_table_is_alive_whether_named_or_not(launcher_of_engin
     config = compose(result.printed_arguments())
     for knob in launcher_of_engine.table():
         for key in knob.keys:
-            given = OmegaConf.select(config, key.lstrip("+"))
+            given = OmegaConf.select(config, key)
             assert str(given) in (values[knob.name], str(float(values[knob.name])) if knob.kind == "number" else "")
 
 
@@ -82,7 +83,7 @@ def cluster(tmp_path_factory, data) -> Sandbox:
 
 
 def common_knobs() -> list[Knob]:
-    return [knob for knob in knob_table() if knob.backend == "all"]
+    return [knob for knob in read_knobs() if knob.backend == "all"]
 
 
 def test_arguments_win_over_environment_over_cluster_over_launcher(launcher_of_branch, cluster):
