@@ -167,6 +167,10 @@ def build(architecture: Architecture, folder: Path) -> None:
     torch.manual_seed(SEED)
     auto_model = AutoModelForImageTextToText if architecture.is_vision_language else AutoModelForCausalLM
     model = auto_model.from_config(AutoConfig.for_model(**config), dtype=torch.bfloat16)
+    # Random weights also answer with padding. Its embedding starts as zeros, where RMSNorm is 1/sqrt(epsilon) steep.
+    embedding = model.get_input_embeddings()
+    if embedding.padding_idx is not None:
+        torch.nn.init.normal_(embedding.weight.data[embedding.padding_idx], std=0.1)
 
     model.save_pretrained(folder, max_shard_size=SHARD_SIZE)
     processor.save_pretrained(folder)

@@ -33,7 +33,8 @@ class Record:
         date: day of the verification, YYYY-MM-DD.
         verl: version of verl.
         hardware: what it ran on.
-        status: how the run ended, as in its summary.json; only "completed" reaches a level.
+        status: how the run ended, as in its summary.json, or "disagree" if the rollout engine and the trainer did not
+            compute the same policy; only "completed" reaches a level.
         steps, world_size, rollout_probs_diff_mean: from the run's summary.json.
         seconds: wall time of the whole command.
         reason: why the level cannot be reached, in one line.

@@ -6,8 +6,8 @@
 
 Each is `SMOKE=1 bash <launcher>` with no knob from the environment: a model of the same architecture, shrunken, two
 steps on this machine's CPU. Its output goes to runs/<name>.smoke.log, its results to runs/<name>.smoke/, its record to
-examples/grpo_trainer/verified.jsonl. Exits with 1 if a launcher failed; one that says that it cannot run on a CPU did
-not fail.
+examples/grpo_trainer/verified.jsonl. Exits with 1 if a launcher failed, or if its rollout engine and its trainer
+disagree about the policy; one that says that it cannot run on a CPU did not fail.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from grpo_launchpad.knobs import read_knobs
+from grpo_launchpad.report.summary import DIVERGENCE_LIMIT
 from grpo_launchpad.verification import Record, new_record, write
 from tools.launchers import ROOT, Launcher, LauncherError, all_launchers, find_launcher
 
@@ -76,11 +77,14 @@ def smoke(launcher: Launcher, runs: Path = ROOT / "runs") -> Record:
         return replace(record, reason=refusal[1])
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     summary = read_summary(folder)
+    status = summary.get("status", "failed") if exit_code == 0 else "failed"
+    if (summary.get("rollout_divergence_max") or 0) > DIVERGENCE_LIMIT:
+        status = "disagree"
     difference = summary.get("rollout_probs_diff_mean")
     return replace(
         record,
         hardware=f"{len(os.sched_getaffinity(0))} CPU cores",
-        status=summary.get("status", "failed") if exit_code == 0 else "failed",
+        status=status,
         steps=summary.get("steps"),
         world_size=summary.get("world_size"),
         rollout_probs_diff_mean=None if difference is None else float(f"{difference:.3g}"),

@@ -33,7 +33,7 @@ def run_megatron_on_the_cpu() -> None:
     _exchange_parts_of_any_size()
     _use_layers_without_transformer_engine()
     _use_an_optimizer_that_continues()
-    _read_rotary_settings_of_deepseek()
+    _read_settings_of_deepseek()
 
 
 class _Stream:
@@ -44,12 +44,6 @@ class _Stream:
 
     def __getattr__(self, name):
         return lambda *_args, **_options: self
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_exception):
-        return None
 
 
 def _answer_for_cuda() -> None:
@@ -85,7 +79,7 @@ def _build_on_the_cpu() -> None:
 
     Memory to be copied to a GPU is pinned, which PyTorch refuses without one.
     """
-    for name in ("empty", "zeros", "ones", "full", "tensor", "arange", "as_tensor"):
+    for name in ("empty", "zeros", "tensor"):
         setattr(torch, name, _without_cuda(getattr(torch, name)))
     torch.Tensor.to = _without_cuda(torch.Tensor.to)
 
@@ -193,10 +187,11 @@ def _use_layers_without_transformer_engine() -> None:
     moe_utils.te_general_gemm = None  # the router's product; None leads to PyTorch's. It has no value without TE
 
 
-def _read_rotary_settings_of_deepseek() -> None:
-    """mbridge looks where transformers 4 kept them, so it finds no base and misses YaRN.
+def _read_settings_of_deepseek() -> None:
+    """mbridge looks for rotary settings where transformers 4 kept them, so it finds no base and misses YaRN.
 
-    It also names a field that Megatron-Core's configuration of latent attention has lost.
+    It passes over the groups that DeepSeek-V3 chooses before its experts, so that tokens go to other experts. And it
+    names a field that Megatron-Core's configuration of latent attention has lost.
     """
     from mbridge.models.deepseek_v3 import DeepseekV3Bridge
 
@@ -207,7 +202,10 @@ def _read_rotary_settings_of_deepseek() -> None:
         self.hf_config.rope_theta = self.hf_config.rope_parameters["rope_theta"]
         return build_config(self)
 
-    def build_base_config_with_yarn(self, *, max_position_embeddings: int, **settings):
+    def build_base_config_with_yarn_and_groups(self, *, max_position_embeddings: int, **settings):
+        if self.hf_config.n_group > 1:
+            settings["moe_router_num_groups"] = self.hf_config.n_group
+            settings["moe_router_group_topk"] = self.hf_config.topk_group
         rope = self.hf_config.rope_parameters
         if rope["rope_type"] == "yarn":
             settings |= {"rope_type": "yarn", "rotary_scaling_factor": rope["factor"]}
@@ -215,4 +213,4 @@ def _read_rotary_settings_of_deepseek() -> None:
         return build_base_config(self, **settings)
 
     DeepseekV3Bridge._build_config = build_config_with_base
-    DeepseekV3Bridge._build_base_config = build_base_config_with_yarn
+    DeepseekV3Bridge._build_base_config = build_base_config_with_yarn_and_groups

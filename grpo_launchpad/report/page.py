@@ -9,7 +9,7 @@ from .figures import for_page, panels
 from .remarks import remarks
 from .run_folder import Run
 from .samples import compare_validations, last_training_groups
-from .summary import PROBS_DIFF_LIMIT
+from .summary import DIVERGENCE_LIMIT, PROBS_DIFF_LIMIT
 
 LONGEST_TEXT = 1500  # characters of a prompt or an answer; the dumps hold the rest
 ANSWERS_SHOWN = 3
@@ -43,6 +43,7 @@ def render(run: Run, summary: dict, curve: str | None) -> str:
         groups=_worst_and_best(groups),
         answers_shown=ANSWERS_SHOWN,
         limit=PROBS_DIFF_LIMIT,
+        divergence_limit=DIVERGENCE_LIMIT,
     )
 
 

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 from .run_folder import Run
 from .samples import Group
-from .summary import PROBS_DIFF, PROBS_DIFF_LIMIT, SCORER_ERROR, TRAINING, accuracies, extra_values
+from .summary import (
+    DIVERGENCE,
+    DIVERGENCE_LIMIT,
+    PROBS_DIFF,
+    PROBS_DIFF_LIMIT,
+    SCORER_ERROR,
+    TRAINING,
+    accuracies,
+    extra_values,
+)
 
 CLIP_RATIO_LIMIT = 0.5
 ENTROPY_COLLAPSE = 0.1  # fraction of the first entropy
@@ -130,14 +139,19 @@ def _clipping(run: Run):
 
 
 def _agreement(run: Run):
-    steps, values = run.series(PROBS_DIFF)
-    apart = [step for step, value in zip(steps, values, strict=True) if value > PROBS_DIFF_LIMIT]
-    if apart:
-        yield Remark(
-            "warn",
-            f"probability difference above {PROBS_DIFF_LIMIT} in {_count(apart)} (highest {max(values):.4f},"
-            f" {_steps(apart)}): the rollout engine and the trainer disagree about the policy",
-        )
+    measures = (
+        ("probability difference", PROBS_DIFF, PROBS_DIFF_LIMIT),
+        ("divergence (k3)", DIVERGENCE, DIVERGENCE_LIMIT),
+    )
+    for name, metric, limit in measures:
+        steps, values = run.series(metric)
+        apart = [step for step, value in zip(steps, values, strict=True) if value > limit]
+        if apart:
+            yield Remark(
+                "warn",
+                f"{name} above {limit} in {_count(apart)} (highest {max(values):.4f},"
+                f" {_steps(apart)}): the rollout engine and the trainer disagree about the policy",
+            )
 
 
 def _entropy(run: Run):

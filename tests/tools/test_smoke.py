@@ -65,6 +65,13 @@ def test_a_completed_run_is_recorded_and_shown(stub, smoke_each, records, projec
     assert row.split()[:5] == ["run_a_fsdp_b", "completed", "2", "2", "0.00307"]
 
 
+def test_a_run_whose_engines_disagree_has_failed(stub, smoke_each, records):
+    apart = COMPLETED.replace('"steps": 2', '"rollout_divergence_max": 0.5, "steps": 2')
+    assert smoke_each(stub("run_a_fsdp_b", apart)) == ["run_a_fsdp_b"]
+    assert records()[0].status == "disagree"
+    assert not records()[0].reaches_level
+
+
 def test_the_results_stay_and_the_checkpoints_go(stub, smoke_each, project):
     smoke_each(stub("run_a_fsdp_b", COMPLETED))
     names = {path.name for path in (project / "runs" / "run_a_fsdp_b.smoke").iterdir()}

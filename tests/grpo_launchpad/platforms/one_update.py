@@ -45,13 +45,15 @@ SAMPLES = 16
 TOKENS_OF_A_MICRO_BATCH = 128
 
 
-def build_model(name: str, layers: int, folder: Path) -> None:
-    """Build a smoke model of so many layers in which every expert is chosen.
+def build_model(name: str, layers: int, routed: bool, folder: Path) -> None:
+    """Build a smoke model of so many layers, in which every expert is chosen unless it is to be routed.
 
-    Which experts are the best ones may hang on a rounding, and then no two engines agree.
+    Which experts are the best ones may hang on a rounding, and then no two engines agree on every token.
     """
     smoke_model.SMALL_TEXT["num_hidden_layers"] = layers
     smoke_model.build(published(name), folder)
+    if routed:
+        return
     config = json.loads((folder / "config.json").read_text())
     experts = config.get("num_experts", config.get("n_routed_experts"))
     if experts:
@@ -213,7 +215,7 @@ def weights(engine) -> dict[str, torch.Tensor]:
 
 
 def model_folder(folder: Path, case: dict) -> Path:
-    return folder / "models" / f"{case['model']} of {case['layers']} layers"
+    return folder / "models" / f"{case['model']} of {case['layers']} layers{', routed' if case['routed'] else ''}"
 
 
 def run(case: dict, rank: int, port: int, folder: Path) -> None:
@@ -250,7 +252,7 @@ def main(folder: Path) -> None:
         case = json.loads(line)
         model = model_folder(folder, case)
         if not model.exists():
-            builder = fork.Process(target=build_model, args=(case["model"], case["layers"], model))
+            builder = fork.Process(target=build_model, args=(case["model"], case["layers"], case["routed"], model))
             builder.start()
             builder.join()
         port = free_port()

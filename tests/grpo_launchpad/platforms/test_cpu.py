@@ -5,17 +5,19 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 
-def python(code: str, platform: str | None) -> str:
+def python(code: str, platform: str | None, *arguments: str) -> str:
     """Run code in a fresh interpreter with VERL_PLATFORM set or unset and return what it printed last."""
     environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
     if platform is not None:
         environment["VERL_PLATFORM"] = platform
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
 
@@ -77,6 +79,17 @@ print(torch.distributed.get_backend(), total.sum().item())
     assert python(code, "cpu") == "gloo 2.0"
 
 
+def differences_of_experts(width: int, platform: str | None) -> list[float]:
+    """Return how far vLLM's experts are from a plain mixture with their first weights and with two later sets."""
+    script = Path(__file__).with_name("expert_update.py").read_text()
+    return [float(each) for each in python(script, platform, str(width)).split()]
+
+
+@pytest.mark.parametrize("width", [64, 16])
+def test_the_rollout_engines_experts_take_new_weights(width):
+    assert max(differences_of_experts(width, "cpu")) < 0.02  # which is bf16's rounding
+
+
 class TestUpstreamStillNeeds:
     """Each fails on the day its replacement can be removed."""
 
@@ -96,6 +109,11 @@ class TestUpstreamStillNeeds:
         from vllm.model_executor.layers import utils
 
         assert "remove_weight" in inspect.signature(utils.dispatch_cpu_unquantized_gemm).parameters
+
+    def test_unpacked_experts(self):
+        first, *later = differences_of_experts(64, None)
+        assert first < 0.02
+        assert min(later) > 0.5
 
     def test_copies_out_of_shared_memory(self):
         weight = torch.ones(2)

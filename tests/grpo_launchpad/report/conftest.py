@@ -60,6 +60,7 @@ def training(reward=0.5, seconds=2.0, **more):
         "timing_s/gen": seconds / 2,
         "perf/total_num_tokens": 1000,
         "training/rollout_probs_diff_mean": 0.002,
+        "rollout_corr/k3_kl": 0.0003,
         **{name.replace("__", "/"): value for name, value in more.items()},
     }
 

@@ -27,6 +27,7 @@ def test_a_healthy_run_earns_no_remark(healthy):
         ({1: training(critic__rewards__max=0.0)}, "reward std is zero in 1 step"),
         ({1: training(response_length__clip_ratio=0.8)}, "clip ratio above 0.5 in 1 step (highest 0.80)"),
         ({1: training(training__rollout_probs_diff_mean=0.03)}, "probability difference above 0.01 in 1 step"),
+        ({1: training(rollout_corr__k3_kl=0.5)}, "divergence (k3) above 0.05 in 1 step (highest 0.5000, step 1)"),
         ({1: training(actor__entropy=0.5), 2: training(actor__entropy=0.01)}, "entropy fell from 0.5 (step 1)"),
         ({0: validation(0.5), 1: training() | validation(0.4)}, "held-out accuracy fell from 50.0% to 40.0%"),
         ({0: validation(0.5), 1: training()}, "held-out accuracy was measured once, at step 0"),

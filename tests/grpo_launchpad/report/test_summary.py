@@ -26,6 +26,7 @@ KEYS = [
     "tokens_per_second_median",
     "rollout_probs_diff_mean",
     "rollout_probs_diff_max_of_means",
+    "rollout_divergence_max",
     "wall_seconds",
     "generated_at",
 ]
@@ -58,6 +59,7 @@ def test_a_complete_run(healthy):
         "tokens_per_second_median": 375.0,  # 1000 / 2 and 1000 / 4
         "rollout_probs_diff_mean": pytest.approx(0.002),
         "rollout_probs_diff_max_of_means": 0.002,
+        "rollout_divergence_max": 0.0003,
         "wall_seconds": 60.0,
     }
 
