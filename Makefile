@@ -29,7 +29,7 @@ quickstart: install
 		'  DRY_RUN=1 bash examples/grpo_trainer/run_qwen2-7b_megatron_gsm8k.sh                 what would run on 8 GPUs'
 
 test: install lint
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest -n 2 --no-loadscope-reorder
 
 lint: install
 	@$(PYTHON) -m ruff check .

@@ -53,7 +53,13 @@ class Trainer:
 
 def verl(folder: Path, steps: int) -> tuple[list[str], dict[str, str]]:
     knobs = {"RUN_DIR": folder, "TRAIN_STEPS": steps, "TEST_FREQ": EVALUATE_EVERY, "SAVE_FREQ": -1}
-    knobs |= {"TRAIN_BATCH_SIZE": PROMPTS, "PPO_MINI_BATCH_SIZE": PROMPTS, "ROLLOUT_N": GROUP, "ACTOR_LR": RATE}
+    knobs |= {
+        "DATA_DIR": folder.parent / "data",
+        "TRAIN_BATCH_SIZE": PROMPTS,
+        "PPO_MINI_BATCH_SIZE": PROMPTS,
+        "ROLLOUT_N": GROUP,
+        "ACTOR_LR": RATE,
+    }
     launcher = ROOT / "examples" / "grpo_trainer" / "run_tiny_cpu_arithmetic.sh"
     return ["bash", str(launcher)], {name: str(value) for name, value in knobs.items()} | {"PYTHON": sys.executable}
 
@@ -62,6 +68,7 @@ def torch_trainer(folder: Path, steps: int) -> tuple[list[str], dict[str, str]]:
     script = ROOT / "examples" / "torch_trainer" / "train.py"
     settings = {"output_dir": folder, "log_dir": folder / "runs", "max_steps": steps, "eval_steps": EVALUATE_EVERY}
     settings |= {"batch_size": PROMPTS, "num_generations": GROUP, "lr": RATE, "save_steps": steps}
+    settings |= {"data": folder.parent / "data" / "arithmetic"}
     options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1", script, *options], {}
 
@@ -168,8 +175,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="of each (default: 20)")
     args = parser.parse_args()
     models.resolve(models.TINY)
-    subprocess.run([sys.executable, ROOT / "data_prep" / "arithmetic.py"], check=True, stdout=subprocess.DEVNULL)
     scratch = Path(tempfile.mkdtemp(prefix="trainers."))
+    prepare = [sys.executable, ROOT / "data_prep" / "arithmetic.py", "--out", scratch / "data" / "arithmetic"]
+    subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
     results = []
     for name in args.only or TRAINERS:
         (scratch / name).mkdir()
