@@ -249,8 +249,8 @@ def test_a_rollout_that_cannot_share_its_experts_fails_in_verl_and_is_found_befo
     with pytest.raises(AssertionError, match="expert_parallel_size must be equal to"):
         RolloutConfig(name="vllm", mode="async", tensor_model_parallel_size=2, expert_parallel_size=4)
     layout = Layout("megatron", gpus_per_node=4, tp=2, ep=2, etp=1, rollout_tp=2, rollout_ep=4)
-    ((_, violation),) = violations(layout, Model.of(published("qwen3-30b-a3b")))
-    assert violation.numbers == ("rollout_ep",)
+    found = violations(layout, Model.of(published("qwen3-30b-a3b")))
+    assert ("rollout_ep",) in [violation.numbers for _, violation in found]
 
 
 class TestUpstreamStillNeeds:
