@@ -1,6 +1,8 @@
 """Where the work is done: in this process, piece by piece, or on a Ray cluster, many pieces side by side."""
 
 import logging
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -35,13 +37,12 @@ def run_on_ray(work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
     if not ray.is_initialized():
         if unreachable := check_ray():  # Ray itself would try for minutes
             raise DataError(f"--engine ray: {unreachable[0]}")
+        workers = {"env_vars": {"PYTHONPATH": str(ROOT)}}  # not another copy that is installed
+        python = shlex.quote(sys.executable)
+        if python != sys.executable:  # Ray hands it to a shell as it is
+            workers["py_executable"] = python
         try:
-            ray.init(
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                runtime_env={"env_vars": {"PYTHONPATH": str(ROOT)}},  # not another copy that is installed
-            )
+            ray.init(include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False, runtime_env=workers)
         except ConnectionError as error:
             raise DataError(f"--engine ray: {error} Start the cluster, or correct or unset RAY_ADDRESS.") from error
     ray.data.DataContext.get_current().enable_progress_bars = False

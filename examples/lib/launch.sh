@@ -130,6 +130,9 @@ launch::overrides() {
     if [[ "${LORA_RANK:-0}" -gt 0 && "${LAUNCH_ENGINE}" == fsdp ]]; then
         PLUMBING+=("actor_rollout_ref.rollout.load_format=safetensors") # the base weights come from the files
     fi
+    if [[ -z "${RAY_ADDRESS:-}" && "${PYTHON}" == *" "* ]]; then # Ray hands it to a shell as it is
+        PLUMBING+=("++ray_kwargs.ray_init.runtime_env.py_executable=$(launch::quoted "$(printf %q "${PYTHON}")")")
+    fi
     if [[ -n "${RAY_ADDRESS:-}" ]]; then # a running cluster does not inherit this shell's environment
         local name
         for name in "${LAUNCH_EXPORTS[@]}"; do

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_the_size_of_shards_decides_the_files_and_nothing_else(tmp_path, monkeyp
 
 
 def test_ray_gives_the_bytes_and_the_errors_of_the_local_engine(tmp_path, monkeypatch):
-    """Several shards, with rows that are left out for what stands in other shards."""
+    """Several shards, with rows left out for what stands in others, and a path that Ray hands to a shell unquoted."""
     records = [problem(number % 40) for number in range(50)] + [{"question": "q", "answer": "none"}, problem(50)]
     folder = source(tmp_path / "source", records, [problem(3), problem(999)])
     bad = write_lines(tmp_path / "bad.jsonl", [*map(problem, range(30)), b"{", *map(problem, range(40, 50))])
@@ -94,7 +95,9 @@ def test_ray_gives_the_bytes_and_the_errors_of_the_local_engine(tmp_path, monkey
     runs = [options, ["--source", str(bad), "--split", "train"]]
     runs = json.dumps([[*run, "--engine", "ray", "--out", str(by_ray)] for run in runs])
     environment = os.environ | {"RAY_ADDRESS": "local"}
-    command = [sys.executable, "-c", BY_RAY, runs]
+    with_spaces = tmp_path / "an environment"
+    with_spaces.symlink_to(sys.prefix)
+    command = [with_spaces / "bin" / Path(sys.executable).name, "-c", BY_RAY, runs]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2, done.stderr
     assert f"{bad}, row 31: not valid JSON" in done.stderr

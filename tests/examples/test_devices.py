@@ -1,7 +1,11 @@
 """What a launcher adds for its device: the right environment, and nothing that the user set is replaced."""
 
 import re
+import subprocess
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+PY_EXECUTABLE = "ray_kwargs.ray_init.runtime_env.py_executable"
 # Variables that a run cannot do without, whatever the user has them at.
 FIXED = {
     "PYTHONPATH": "the user's folders come after the project's",
@@ -38,6 +42,17 @@ def test_arguments_win_over_what_the_device_adds(launcher_of_branch, command, dr
     overrides = [re.sub("=.*", "=mine", argument) for argument in arguments]
     settings = dry_sandbox.print_command(launcher_of_branch.name, *overrides).settings()
     assert set(settings.values()) == {"mine"}
+
+
+def test_ray_can_start_a_python_whose_path_has_a_space(launcher_of_branch, dry_sandbox, command):
+    """Ray joins it with its arguments for a shell: ``ray/_private/runtime_env/context.py``, exec_worker."""
+    python = dry_sandbox.outside / "bin" / "a python"
+    python.unlink(missing_ok=True)
+    python.symlink_to(dry_sandbox.checkless_python)
+    value = command(launcher_of_branch, PYTHON=str(python)).settings()[PY_EXECUTABLE]
+    word = OverridesParser.create().parse_override(f"{PY_EXECUTABLE}={value}").value()
+    assert subprocess.run(["bash", "-c", f"exec {word} -c 'import sys; '"], check=False).returncode == 0
+    assert PY_EXECUTABLE not in command(launcher_of_branch).settings()
 
 
 def test_a_running_cluster_is_given_the_environment(launcher_of_branch, command):

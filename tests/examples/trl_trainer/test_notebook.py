@@ -43,7 +43,7 @@ def test_it_imports_rather_than_repeats(notebook):
     assert "import gsm8k" in source
     assert "gsm8k.REWARDS" in source
     assert "gsm8k.SETTINGS" in source
-    assert "learning_rate" not in source
+    assert "adam_beta2" not in source
 
 
 def test_it_runs(notebook, environment, tiny_model, tmp_path):
