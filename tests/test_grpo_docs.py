@@ -14,6 +14,7 @@ import pytest
 import torch
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
+from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
 
 from grpo_launchpad.knobs import read_knobs
 from grpo_launchpad.preflight.compose import compose
@@ -237,11 +238,13 @@ def test_verl_knows_the_values_of_its_keys(language, core_algos):
             core_algos.agg_loss(torch.ones(1, 1), torch.ones(1, 1), value)
         elif name in ("kl_loss_type", "kl_penalty"):
             core_algos.kl_penalty(torch.zeros(1), torch.zeros(1), value)
+        elif key == "reward.reward_manager.name":
+            get_reward_manager_cls(value)
         else:
             assert value == "reward" or not isinstance(value_of(value), str), value
             continue
         tried.add(value)
-    assert len(tried) == 10
+    assert len(tried) == 11
 
 
 SETTINGS = ("knob", "verl", "TRL", "torch_trainer")

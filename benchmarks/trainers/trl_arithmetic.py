@@ -1,6 +1,6 @@
-"""TRL on the tiny model and the arithmetic task, for the comparison; called by ``benchmarks.trainers``.
+"""TRL on the arithmetic task, for the comparison; called by ``benchmarks.trainers``.
 
-python -m benchmarks.trainers.trl_arithmetic FOLDER STEPS PROMPTS GROUP RATE EVALUATE_EVERY
+python -m benchmarks.trainers.trl_arithmetic FOLDER STEPS MODEL PROMPTS GROUP RATE EVALUATE_EVERY
 """
 
 import json
@@ -13,7 +13,6 @@ from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from data_prep.arithmetic import problems
-from grpo_launchpad import models
 from reward_score import compute_scores
 from reward_score.trl_reward import reward_functions
 
@@ -60,7 +59,7 @@ class Log(TrainerCallback):
         return sum(score["acc"] for score in scores) / len(scores)
 
 
-def main(folder: str, steps: str, prompts: str, group: str, rate: str, every: str) -> None:
+def main(folder: str, steps: str, model: str, prompts: str, group: str, rate: str, every: str) -> None:
     train, test = problems()
     functions, weights = reward_functions(data_source="arithmetic")
     arguments = GRPOConfig(
@@ -77,13 +76,12 @@ def main(folder: str, steps: str, prompts: str, group: str, rate: str, every: st
         learning_rate=float(rate),
         lr_scheduler_type="constant",
         beta=0.0,
+        gradient_checkpointing=False,  # as in the others
         loss_type="dapo",  # the mean over all tokens, as in the others
         reward_weights=weights,
     )
     log = Log(Path(folder) / "metrics.jsonl", rows(test), int(every))
-    log.trainer = GRPOTrainer(
-        str(models.resolve(models.TINY)), functions, arguments, Dataset.from_list(rows(train)), callbacks=[log]
-    )
+    log.trainer = GRPOTrainer(model, functions, arguments, Dataset.from_list(rows(train)), callbacks=[log])
     log.trainer.processing_class.padding_side = "left"
     log.trainer.train()
 

@@ -1,7 +1,7 @@
 """The settings of a training run, each also an option of the command line."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +26,7 @@ class GRPOArguments:
     lr: float = setting(0.000001, "learning rate of AdamW, constant")
     weight_decay: float = setting(0.0, "of AdamW")
     save_steps: int = setting(100, "steps between checkpoints; the last step is saved, too")
+    save_total_limit: int = setting(5, "newest checkpoints to keep; one is 12 bytes a parameter")
     eval_steps: int = setting(100, "steps between measurements of the held-out accuracy; the last is measured, too")
     eval_rows: int = setting(256, "test problems to measure it on")
     epoch: int = setting(3, "passes over the training problems")
@@ -40,7 +41,7 @@ class GRPOArguments:
     num_iterations: int = setting(1, "updates on each rollout: the paper's mu")
     loss_aggregation: Aggregation = setting("token-mean", "how tokens are averaged: see token_weights in grpo.py")
     scale_by_std: bool = setting(True, "divide advantages by their group's standard deviation")
-    advantage_clip: float | None = setting(10.0, "largest advantage")
+    advantage_clip: float | None = setting(10.0, "largest advantage; inf: no limit")
     max_grad_norm: float = setting(1.0, "a longer gradient is scaled down to this norm")
     logits_clip: float | None = setting(None, "largest logit in training; default: none")
     gradient_accumulation_steps: int = setting(2, "micro batches of an update")
@@ -57,6 +58,9 @@ class GRPOArguments:
         for name in ABOVE_ZERO:
             if not getattr(self, name) > 0:
                 raise ValueError(f"--{name} {getattr(self, name)}: must be above 0")
+        for name in ABOVE_ZERO_IF_SET:
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"--{name} {getattr(self, name)}: must be above 0")
         if self.num_generations < 2:
             raise ValueError(f"--num_generations {self.num_generations}: a group of one has nothing to compare with")
         if self.beta < 0:
@@ -65,29 +69,41 @@ class GRPOArguments:
 
 ABOVE_ZERO = (
     *("lr", "temperature", "clip_eps", "max_grad_norm", "num_iterations", "batch_size", "gradient_accumulation_steps"),
-    *("max_prompt_length", "max_generate_length", "save_steps", "eval_steps", "eval_rows", "epoch"),
+    *("max_prompt_length", "max_generate_length", "save_steps", "save_total_limit", "eval_steps", "eval_rows", "epoch"),
 )
+ABOVE_ZERO_IF_SET = ("clip_eps_high", "advantage_clip", "logits_clip")
 
 
 def parse_arguments(
     description: str,
     argv: list[str] | None = None,
     own_options: Callable[[argparse.ArgumentParser], object] = lambda parser: None,
+    saved_settings: Callable[[argparse.Namespace], Mapping] = lambda given: {},
 ) -> tuple[GRPOArguments, argparse.Namespace]:
-    """Read the command line; where it is silent, the task's settings count. Exits with usage if it is wrong.
+    """Read the command line; where it is silent, saved settings count, then the task's. Exits with usage if wrong.
 
     Args:
         description: for --help.
         argv: None for the process' own.
         own_options: adds those of the script to the parser.
+        saved_settings: returns those of an earlier run, which are left out if the command line has another task.
 
     Returns:
         The settings, and the script's own options.
     """
-    parser = HfArgumentParser(GRPOArguments, description=description, allow_abbrev=False)
-    own_options(parser)
-    task = parser.parse_known_args(argv)[0].task
-    parser.set_defaults(**TASKS[task].settings)
+
+    def make_parser(**options) -> HfArgumentParser:
+        parser = HfArgumentParser(GRPOArguments, allow_abbrev=False, **options)
+        own_options(parser)
+        return parser
+
+    first_look = make_parser(add_help=False)
+    first_look.set_defaults(task=None)
+    given = first_look.parse_known_args(argv)[0]
+    saved = saved_settings(given)
+    task = given.task or saved.get("task", "arithmetic")
+    parser = make_parser(description=description)
+    parser.set_defaults(**{"task": task} | TASKS[task].settings | (saved if saved.get("task") == task else {}))
     try:
         arguments, *own = parser.parse_args_into_dataclasses(argv)
     except ValueError as error:

@@ -34,9 +34,10 @@ def accuracy(trainer, rows: list[dict]) -> float:
 
 def main() -> None:
     from arguments import parse_arguments
-    from inference import add_checkpoint, load_trainer
+    from inference import add_checkpoint, load_trainer, settings_of_checkpoint
 
-    args, own = parse_arguments(__doc__.splitlines()[0], own_options=add_checkpoint)
+    description = __doc__.splitlines()[0]
+    args, own = parse_arguments(description, own_options=add_checkpoint, saved_settings=settings_of_checkpoint)
     task = TASKS[args.task]
     try:
         trainer = load_trainer(args, own.checkpoint)

@@ -32,7 +32,7 @@ def group_advantages(rewards: Tensor, scale_by_std: bool = True, largest: float 
     Args:
         rewards: [prompts, group], one reward for each response.
         scale_by_std: False leaves out the division (Dr. GRPO). The deviation is the sample's, with Bessel's correction.
-        largest: clip to [-largest, largest]. A group of G has no advantage beyond (G - 1) / sqrt(G).
+        largest: clip to [-largest, largest]. Divided, a group of G has no advantage beyond (G - 1) / sqrt(G).
 
     Returns:
         [prompts, group]; zeros for a group of one, and for one of equal rewards.
@@ -183,8 +183,8 @@ class GRPOTrainer:
             model: the policy, on its device, in fp32.
             reference: the frozen model that the KL term compares with; None if ``args.beta`` is 0.
             tokenizer: the policy's, padding on the left.
-            rewards: each is called as TRL calls it, with prompts, completions and the rows' columns as lists, and
-                returns one number a completion; they are added up.
+            rewards: each is called with prompts (chat messages), completions (texts) and the rows' other columns as
+                lists, by name, and returns one number a completion; they are added up.
             args: ``arguments.py`` explains them.
         """
         self.model, self.reference, self.tokenizer, self.rewards, self.args = model, reference, tokenizer, rewards, args

@@ -8,10 +8,11 @@ The answer is the model's most likely one.
 
 import argparse
 import sys
+from dataclasses import fields
 
 import torch
 from arguments import GRPOArguments, parse_arguments
-from checkpoint import find_checkpoint, load_model
+from checkpoint import checkpoints, find_checkpoint, load_model, saved_settings
 from grpo import GRPOTrainer
 from tasks import TASKS, SetupError
 
@@ -27,6 +28,14 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     add_checkpoint(parser)
 
 
+def settings_of_checkpoint(given: argparse.Namespace) -> dict:
+    """Return what the checkpoint that is asked for was trained with: its task, lengths and so on."""
+    found = checkpoints(given.output_dir)
+    folder = found.get(given.checkpoint) or next(reversed(found.values()), None)
+    names = {field.name for field in fields(GRPOArguments)} - {"output_dir"}
+    return {name: value for name, value in saved_settings(folder).items() if name in names} if folder else {}
+
+
 def load_trainer(args: GRPOArguments, checkpoint: int | None) -> GRPOTrainer:
     """Return a trainer that only samples, with the model of a checkpoint, 0 being the one before training.
 
@@ -38,13 +47,15 @@ def load_trainer(args: GRPOArguments, checkpoint: int | None) -> GRPOTrainer:
     folder = (
         models.resolve(args.model or task.model) if checkpoint == 0 else find_checkpoint(args.output_dir, checkpoint)
     )
-    print(f"model: {folder}", file=sys.stderr)
+    print(f"{args.task}: {folder}", file=sys.stderr)
     model, tokenizer = load_model(folder, device)
     return GRPOTrainer(model, None, tokenizer, task.rewards, args)
 
 
 def main() -> None:
-    args, own = parse_arguments(__doc__.splitlines()[0], own_options=add_question)
+    args, own = parse_arguments(
+        __doc__.splitlines()[0], own_options=add_question, saved_settings=settings_of_checkpoint
+    )
     try:
         trainer = load_trainer(args, own.checkpoint)
     except (SetupError, models.ModelNotFoundError) as error:

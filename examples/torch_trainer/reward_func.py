@@ -1,4 +1,4 @@
-"""The rewards, called as TRL calls them: prompts, completions and the data's columns as lists, one number each back.
+"""The rewards, called with prompts, completions (texts) and the data's columns as lists; they return one number each.
 
 A reward of your own is a function like these, named in a task of ``tasks.py``.
 """

@@ -30,9 +30,12 @@ class RunLog:
             raise SetupError(f"{output_dir} is in use by another run; give another --output_dir") from None
         self.file.seek(0)
         # A process that was killed may have left half a line.
-        whole = [line for line in self.file if line.endswith("\n")]
-        self.file.truncate(0)
-        self.file.writelines(line for line in whole if json.loads(line)["step"] <= first_step)
+        lines = self.file.readlines()
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= first_step]
+        if kept != lines:
+            self.file.truncate(0)
+            self.file.writelines(kept)
+            self.file.flush()
         name = output_dir.resolve().name
         self.tensorboard = SummaryWriter(Path(args.log_dir) / name, purge_step=first_step + 1)
         self.wandb = None

@@ -92,8 +92,7 @@ def data_folder(task: Task, chosen: str | None) -> Path:
     """Return the folder of the data; the task's own is made if it is not there.
 
     Raises:
-        SetupError: if a chosen folder does not hold train.parquet and test.parquet.
-        subprocess.CalledProcessError: if the data cannot be made.
+        SetupError: if a chosen folder does not hold train.parquet and test.parquet, or the data cannot be made.
     """
     folder = Path(chosen) if chosen else ROOT / "data" / task.data
     missing = [split for split in ("train", "test") if not (folder / f"{split}.parquet").is_file()]
@@ -101,7 +100,10 @@ def data_folder(task: Task, chosen: str | None) -> Path:
         raise SetupError(f"--data {chosen}: no {missing[0]}.parquet there; data_prep/ has the scripts")
     if missing:
         script = ROOT / "data_prep" / f"{task.data}.py"
-        subprocess.run([sys.executable, script, "--out", folder], check=True, stdout=subprocess.DEVNULL)
+        if subprocess.run([sys.executable, script, "--out", folder], stdout=subprocess.DEVNULL).returncode != 0:
+            raise SetupError(
+                f"the data could not be made; see above. A local copy: {script} --source FOLDER --out {folder}"
+            )
     return folder
 
 

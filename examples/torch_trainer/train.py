@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -30,15 +31,22 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 @contextlib.contextmanager
 def processes():
-    """Join the processes that torchrun started, if it did; yields this process' device."""
+    """Join the processes that torchrun started, if it did; yields this process' device.
+
+    Raises:
+        SetupError: if there are fewer GPUs than processes, but not none.
+    """
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        if device.index >= torch.cuda.device_count():
+            raise SetupError(f"there are {torch.cuda.device_count()} GPUs; give --nproc_per_node as many at most")
         torch.cuda.set_device(device)
     if "RANK" in os.environ:
         if sys.platform == "linux":  # or this process would outlive a torchrun that is killed
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # The others wait while the first downloads the model.
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=2))
     try:
         yield device
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from datasets import Dataset
 from options import exit_with_message, parse
 from prompts import read_rows
-from trainer import make_trainer
+from trainer import checkpoint_to_resume, make_trainer
 from transformers.utils import is_torch_bf16_gpu_available
 
 from data_prep.pipeline.templates import TEMPLATES
@@ -104,7 +104,7 @@ def main() -> None:
     options, args, model_args = parse(__doc__.splitlines()[0], SETTINGS)
     with exit_with_message():
         trainer = make_trainer("gsm8k", read_problems, REWARDS, options, args, model_args)
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint_to_resume(args))
     trainer.save_model()
 
 

@@ -12,8 +12,10 @@ if [[ -z ${PYTHON:-} ]]; then
     PYTHON=python3
     [[ -n ${VIRTUAL_ENV:-} || ! -x ${ROOT}/.venv/bin/python ]] || PYTHON=${ROOT}/.venv/bin/python
 fi
-export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0} # TRL refuses one process on several GPUs
+CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-0}
+export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES%%,*} # TRL refuses one process on several GPUs
 
+SMOKE_ARGUMENTS=()
 if [[ ${SMOKE:-0} == 1 ]]; then
     MODEL_PATH=${MODEL_PATH:-HuggingFaceTB/SmolLM2-135M-Instruct} # a Python package carries its weights
     OUTPUT_DIR=${OUTPUT_DIR:-${ROOT}/runs/run_qwen2.5-0.5b_trl_gsm8k.smoke}
@@ -26,6 +28,8 @@ if [[ ${SMOKE:-0} == 1 ]]; then
     GRADIENT_ACCUMULATION_STEPS=${GRADIENT_ACCUMULATION_STEPS:-1}
     MAX_COMPLETION_LENGTH=${MAX_COMPLETION_LENGTH:-32}
     MAX_STEPS=${MAX_STEPS:-2}
+    CUDA_VISIBLE_DEVICES=""
+    SMOKE_ARGUMENTS=(--use_cpu True --save_strategy no) # no checkpoint that the next smoke run would resume
 fi
 
 MODEL_PATH=${MODEL_PATH:-Qwen/Qwen2.5-0.5B-Instruct}
@@ -56,4 +60,5 @@ exec "${PYTHON}" "${ROOT}/examples/trl_trainer/gsm8k.py" ${DATA:+--data "${DATA}
     --max_steps "${MAX_STEPS}" \
     --save_steps "${SAVE_STEPS}" \
     --report_to "${REPORT_TO}" \
+    "${SMOKE_ARGUMENTS[@]}" \
     "$@"

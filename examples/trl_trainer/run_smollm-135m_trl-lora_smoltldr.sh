@@ -12,8 +12,10 @@ if [[ -z ${PYTHON:-} ]]; then
     PYTHON=python3
     [[ -n ${VIRTUAL_ENV:-} || ! -x ${ROOT}/.venv/bin/python ]] || PYTHON=${ROOT}/.venv/bin/python
 fi
-export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-0} # TRL refuses one process on several GPUs
+CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES-0}
+export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES%%,*} # TRL refuses one process on several GPUs
 
+SMOKE_ARGUMENTS=()
 if [[ ${SMOKE:-0} == 1 ]]; then
     MODEL_PATH=${MODEL_PATH:-HuggingFaceTB/SmolLM2-135M-Instruct} # a Python package carries its weights
     OUTPUT_DIR=${OUTPUT_DIR:-${ROOT}/runs/run_smollm-135m_trl-lora_smoltldr.smoke}
@@ -26,6 +28,8 @@ if [[ ${SMOKE:-0} == 1 ]]; then
     GRADIENT_ACCUMULATION_STEPS=${GRADIENT_ACCUMULATION_STEPS:-1}
     MAX_COMPLETION_LENGTH=${MAX_COMPLETION_LENGTH:-32}
     MAX_STEPS=${MAX_STEPS:-2}
+    CUDA_VISIBLE_DEVICES=""
+    SMOKE_ARGUMENTS=(--use_cpu True --save_strategy no) # no checkpoint that the next smoke run would resume
 fi
 
 MODEL_PATH=${MODEL_PATH:-HuggingFaceTB/SmolLM-135M-Instruct}
@@ -62,4 +66,5 @@ exec "${PYTHON}" "${ROOT}/examples/trl_trainer/smoltldr.py" ${DATA:+--data "${DA
     --num_train_epochs "${EPOCHS}" \
     --max_steps "${MAX_STEPS}" \
     --report_to "${REPORT_TO}" \
+    "${SMOKE_ARGUMENTS[@]}" \
     "$@"

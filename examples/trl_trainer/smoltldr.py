@@ -14,7 +14,7 @@ from datasets import Dataset
 from options import exit_with_message, parse
 from peft import PeftModel
 from prompts import data_folder, read_rows
-from trainer import make_trainer
+from trainer import checkpoint_to_resume, make_trainer
 from transformers import GenerationConfig, pipeline
 from transformers.utils import is_bitsandbytes_available, is_torch_bf16_gpu_available
 from trl import GRPOConfig, GRPOTrainer, ModelConfig
@@ -107,7 +107,7 @@ def main() -> None:
         trainer = make_trainer("smoltldr", read_posts, [reward_len], options, args, model_args)
     if model_args.use_peft:
         trainer.model.print_trainable_parameters()
-    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint_to_resume(args))
     if trainer.is_world_process_zero():
         folder = Path(args.output_dir) / "model"
         save_whole_model(trainer, folder, repository)

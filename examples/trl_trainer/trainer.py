@@ -7,6 +7,7 @@ from datasets import Dataset
 from options import TaskOptions
 from prompts import data_folder, without_long_prompts
 from transformers import AutoTokenizer
+from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer, ModelConfig, get_peft_config, get_quantization_config
 
 from grpo_launchpad import models
@@ -48,3 +49,13 @@ def make_trainer(
         peft_config=get_peft_config(model_args),
         quantization_config=get_quantization_config(model_args),
     )
+
+
+def checkpoint_to_resume(args: GRPOConfig) -> str | None:
+    """Return the checkpoint that is asked for, or the newest that an earlier run left in the output folder."""
+    if args.resume_from_checkpoint or not Path(args.output_dir).is_dir():
+        return args.resume_from_checkpoint
+    newest = get_last_checkpoint(args.output_dir)
+    if newest:
+        print(f"resuming from {newest}; for a new run give another --output_dir (OUTPUT_DIR)", flush=True)
+    return newest

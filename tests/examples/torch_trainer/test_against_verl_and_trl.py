@@ -89,7 +89,12 @@ def trl_loss(
 
 
 def verl_loss(
-    numbers: dict, log_probs: torch.Tensor, mode: str, beta: float, loss=core_algos.compute_policy_loss_vanilla
+    numbers: dict,
+    log_probs: torch.Tensor,
+    mode: str,
+    beta: float,
+    loss=core_algos.compute_policy_loss_vanilla,
+    dual_clip: float = NO_DUAL_CLIP,
 ) -> torch.Tensor:
     """Return verl's policy loss and KL term, put together as ``verl/workers/utils/losses.py`` does."""
     actor = ActorConfig(
@@ -98,7 +103,7 @@ def verl_loss(
         use_dynamic_bsz=True,
         clip_ratio_low=CLIP_LOW,
         clip_ratio_high=CLIP_HIGH,
-        clip_ratio_c=NO_DUAL_CLIP,
+        clip_ratio_c=dual_clip,
     )
     mask = numbers["mask"]
     advantages = numbers["advantages"][:, None] * mask
@@ -198,15 +203,13 @@ def test_sequence_ratios_of_gspo(numbers, trl_trainer):
     torch.testing.assert_close(verl, trl, **CLOSE)
 
 
-def test_verls_dual_clip_is_trls_delta():
-    """A bad response that became five times as likely: verl counts the ratio as 3, the others as 5."""
-    zero, one = torch.zeros(1, 1), torch.ones(1, 1)
-    likely = zero + np.log(5.0)
-    actor = ActorConfig(strategy="fsdp2", rollout_n=GROUP, use_dynamic_bsz=True)
-    verl, _ = core_algos.compute_policy_loss_vanilla(zero, likely, -one, one, "token-mean", actor)
-    ours, _ = clipped_objective(likely, zero, -torch.ones(1), 0.2, 0.2)
-    assert verl.item() == pytest.approx(3.0)
-    assert -ours.item() == pytest.approx(5.0)
+def test_verls_dual_clip_is_trls_delta(numbers, trl_trainer):
+    """Tokens that became about five times as likely: where that was bad, verl and TRL count the ratio as 3."""
+    numbers["old_log_probs"] = numbers["old_log_probs"] - np.log(5.0)
+    trainer = trl_trainer(loss_type="bnpo", epsilon=CLIP_LOW, epsilon_high=CLIP_HIGH, delta=3.0)
+    verl = verl_loss(numbers, numbers["log_probs"], "token-mean", 0.0, dual_clip=3.0)
+    torch.testing.assert_close(verl, trl_loss(trainer, numbers, numbers["log_probs"]), **CLOSE)
+    assert torch_loss(numbers, numbers["log_probs"], "token-mean", 0.0) > verl + 0.1
 
 
 def test_one_update_moves_the_weights_alike(tiny_model, trl_trainer):

@@ -1,5 +1,6 @@
 """GRPOTrainer on the tiny model: sampling, updates, and what happens when numbers go wrong."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import torch
 from arguments import GRPOArguments, parse_arguments
 from checkpoint import load_model
-from grpo import GRPOTrainer
+from grpo import GRPOTrainer, kl_k3
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
 UPDATE_IN_PARTS = Path(__file__).with_name("update_in_parts.py")
@@ -34,6 +35,11 @@ def make_trainer(tiny_model):
 
 def weights(trainer) -> torch.Tensor:
     return torch.cat([weight.detach().flatten() for weight in trainer.model.parameters()]).clone()
+
+
+def assert_moved_alike(one: torch.Tensor, other: torch.Tensor) -> None:
+    """Adam divides a gradient by its size, so where that is nothing but rounding, a weight may go either way."""
+    assert ((one - other).abs() > 2e-5).float().mean() < 1e-3
 
 
 def test_a_rollout_has_a_group_for_each_prompt_and_masks_what_follows_the_end(make_trainer):
@@ -75,7 +81,7 @@ def test_the_size_of_micro_batches_does_not_change_the_update(make_trainer):
         rollout, _ = trainer.sample(ROWS)
         trainer.update(rollout)
         moved.append(weights(trainer))
-    torch.testing.assert_close(*moved, rtol=0, atol=2e-5)
+    assert_moved_alike(*moved)
 
 
 def test_two_processes_make_the_update_of_one(make_trainer, tiny_model, tmp_path):
@@ -94,7 +100,7 @@ def test_two_processes_make_the_update_of_one(make_trainer, tiny_model, tmp_path
     assert one["metrics"] == pytest.approx(two["metrics"], abs=1e-5)
     before = load_model(tiny_model, torch.device("cpu"))[0].state_dict()
     assert any(not torch.equal(one["weights"][name], before[name]) for name in before)
-    torch.testing.assert_close(one["weights"], two["weights"], rtol=0, atol=2e-5)
+    assert_moved_alike(*(torch.cat([result["weights"][name].flatten() for name in before]) for result in results))
 
 
 def test_several_updates_on_a_rollout_move_the_ratio_until_the_clip_stops_it(make_trainer):
@@ -105,11 +111,21 @@ def test_several_updates_on_a_rollout_move_the_ratio_until_the_clip_stops_it(mak
 def test_without_beta_there_is_no_kl_and_with_it_the_policy_is_held_back(make_trainer):
     free, held = make_trainer(num_iterations=4), make_trainer(num_iterations=4, beta=10.0)
     start = weights(free)
+    assert free.reference is None
     assert free.train_step(ROWS)["kl"] == 0.0
     assert held.train_step(ROWS)["kl"] > 0.0
-    assert held.reference is not None
+
+    def divergence(trainer) -> float:
+        torch.manual_seed(1)
+        rollout, _ = held.sample(ROWS)
+        log_probs = [
+            trainer.log_probs(model, rollout.input_ids, rollout.attention_mask, rollout.mask.shape[1], 1.0, None)
+            for model in (trainer.model, held.reference)
+        ]
+        return (kl_k3(*log_probs) * rollout.mask).sum().item()
+
+    assert 0 < divergence(held) < 0.8 * divergence(free)
     assert not torch.equal(weights(free), start)
-    assert not torch.equal(weights(free), weights(held))
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
@@ -134,7 +150,7 @@ def test_clipped_logits_make_no_token_too_likely(make_trainer):
     trainer = make_trainer(logits_clip=1.0)
     rollout, _ = trainer.sample(ROWS)
     vocabulary = trainer.model.config.vocab_size
-    smallest, largest = (torch.tensor(sign * 2.0 - torch.log(torch.tensor(float(vocabulary)))) for sign in (-1, 1))
+    smallest, largest = (sign * 2.0 - math.log(vocabulary) for sign in (-1, 1))
     assert rollout.old_log_probs.min() >= smallest - 1e-4
     assert rollout.old_log_probs.max() <= largest + 1e-4
 
@@ -153,6 +169,8 @@ def test_a_long_prompt_keeps_its_end(make_trainer):
         (["--num_generations", "1"], "--num_generations 1: a group of one"),
         (["--lr", "0"], "--lr 0.0: must be above 0"),
         (["--beta", "-0.1"], "--beta -0.1"),
+        (["--advantage_clip", "-1"], "--advantage_clip -1.0: must be above 0"),
+        (["--clip_eps_high", "0"], "--clip_eps_high 0.0: must be above 0"),
         (["--epoch", "some"], "invalid int value: 'some'"),
         (["--loss_aggregation", "mean"], "invalid choice: 'mean'"),
         (["--number_of_generations", "4"], "number_of_generations"),
@@ -172,3 +190,21 @@ def test_the_tasks_settings_count_unless_the_command_line_says_otherwise():
     assert gsm8k == GRPOArguments(task="gsm8k")
     published = (gsm8k.lr, gsm8k.num_generations, gsm8k.beta, gsm8k.clip_eps, gsm8k.gradient_accumulation_steps)
     assert published == (1e-6, 4, 0.0, 0.2, 2)
+
+
+def test_help_has_the_defaults_of_the_task(capsys):
+    for argv, rate in ((["--help"], "0.0001"), (["--task", "gsm8k", "--help"], "1e-06")):
+        with pytest.raises(SystemExit):
+            parse_arguments("", argv)
+        (line,) = [line for line in capsys.readouterr().out.split("--")[1:] if line.startswith("lr LR ")]
+        assert f"(default: {rate})" in line
+
+
+def test_saved_settings_come_before_the_tasks_and_after_the_command_lines():
+    def parsed(*argv: str) -> GRPOArguments:
+        saved = {"task": "gsm8k", "model": "a model", "max_generate_length": 99, "lr": 0.25}
+        return parse_arguments("", list(argv), saved_settings=lambda given: saved)[0]
+
+    silent, other_task = parsed("--lr", "0.5"), parsed("--task", "arithmetic")
+    assert (silent.task, silent.model, silent.max_generate_length, silent.lr) == ("gsm8k", "a model", 99, 0.5)
+    assert (other_task.task, other_task.model, other_task.max_generate_length) == ("arithmetic", None, 8)

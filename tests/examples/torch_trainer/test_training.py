@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,32 @@ def test_killed_and_resumed_it_has_the_same_curve(trained, tmp_path):
     run.wait()
     assert "resuming from output/checkpoint_5" in train(tmp_path, 1)
     assert metrics(tmp_path) == metrics(trained)
+
+
+def test_the_reference_of_a_resumed_run_is_the_model_it_began_with(tmp_path):
+    options = ("--beta", "0.04", "--save_steps", "1", "--eval_rows", "1", "--num_iterations", "2", "--save_total_limit")
+    for folder, steps in (("whole", "3"), ("parts", "2"), ("parts", "3")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        train(tmp_path / folder, 1, *options, "2", "--max_steps", steps)
+    whole, parts = metrics(tmp_path / "whole"), metrics(tmp_path / "parts")
+    assert whole[-1]["kl"] > 0
+    assert parts[-1]["kl"] == whole[-1]["kl"]
+    kept = sorted(folder.name for folder in (tmp_path / "parts" / "output").glob("checkpoint_*"))
+    assert kept == ["checkpoint_2", "checkpoint_3"]
+
+
+def test_a_full_disk_is_named_and_leaves_the_older_checkpoints(trained, tmp_path):
+    shutil.copytree(trained / "output", tmp_path / "output")
+    (tmp_path / "output" / ".checkpoint_11.left-over").mkdir()
+    limit = 'ulimit -f 1000; exec "$@"'  # KiB; the model has 1.9 MB
+    command = ["bash", "-c", limit, "bash", sys.executable, FOLDER / "train.py", "--max_steps", "11"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert "train.py: output: checkpoint_11 could not be saved: " in done.stderr
+    assert sorted(path.name for path in (tmp_path / "output").glob("*checkpoint_*")) == [
+        "checkpoint_10",
+        "checkpoint_5",
+    ]
 
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path):

@@ -19,7 +19,7 @@ def main(model_folder: str, rollout_file: str, result: str) -> None:
         model, tokenizer = load_model(model_folder, device)
         args = GRPOArguments(lr=1e-3, batch_size=1, num_generations=4)
         trainer = GRPOTrainer(model, None, tokenizer, [], args)
-        saved = torch.load(rollout_file, weights_only=True)
+        saved = torch.load(rollout_file, weights_only=True, map_location=device)
         rows = slice(trainer.rank, None, trainer.processes)
         share = {name: None if value is None else value[rows] for name, value in saved.items()}
         share["weights"] = token_weights(share["mask"], "token-mean", 8, trainer.total)

@@ -31,6 +31,26 @@ def test_smoltldr_trains_merges_and_generates(environment, tiny_model, tmp_path)
     assert list((tmp_path / "out" / "runs").rglob("events.out.tfevents.*"))
 
 
+@pytest.mark.parametrize("shell_script", [GSM8K, SMOLTLDR])
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ({}, "0"),
+        ({"CUDA_VISIBLE_DEVICES": "2,3"}, "2"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, ""),
+        ({"CUDA_VISIBLE_DEVICES": "2", "SMOKE": "1"}, ""),
+    ],
+)
+def test_a_script_sees_one_gpu_at_most(shell_script, given, seen, environment, tmp_path):
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf %s "$CUDA_VISIBLE_DEVICES"\n')
+    python.chmod(0o755)
+    settings = {name: value for name, value in environment.items() if name != "CUDA_VISIBLE_DEVICES"} | given
+    settings |= {"PYTHON": str(python), "DATA": "somewhere"}
+    done = subprocess.run(["bash", shell_script], capture_output=True, text=True, env=settings, check=True)
+    assert done.stdout == seen
+
+
 @pytest.mark.parametrize(
     ("program", "options"), [("shfmt", ["-d", "-i", "4", "-ci"]), ("shellcheck", []), ("bash", ["-n"])]
 )

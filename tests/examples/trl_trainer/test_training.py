@@ -11,7 +11,7 @@ import torch
 from options import exit_with_message, parse
 from peft import PeftModel
 from prompts import data_folder, without_long_prompts
-from trainer import make_trainer
+from trainer import checkpoint_to_resume, make_trainer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOTrainer
 
@@ -82,6 +82,20 @@ def test_the_examples_have_the_form_that_the_rewards_look_for():
     completions = [[message] for message in gsm8k.EXAMPLES if message["role"] == "assistant"]
     earned = [reward(prompts=None, completions=completions, answer=["24", "13"]) for reward in gsm8k.REWARDS]
     assert earned == [[0.5] * 2, [0.0] * 2, [0.5] * 2, [0.5] * 2, [2.0] * 2]
+
+
+def test_a_run_goes_on_from_its_newest_checkpoint(make, capsys):
+    trainer = make(gsm8k, save_strategy="steps", save_steps=1)
+    assert checkpoint_to_resume(trainer.args) is None
+    trainer.train()
+    longer = make(gsm8k, max_steps=2)
+    newest = checkpoint_to_resume(longer.args)
+    assert newest.endswith("checkpoint-1")
+    assert f"resuming from {newest}" in capsys.readouterr().out
+    longer.train(resume_from_checkpoint=newest)
+    assert [entry["step"] for entry in longer.state.log_history if "reward" in entry] == [1, 2]
+    asked = make(gsm8k, resume_from_checkpoint="another")
+    assert checkpoint_to_resume(asked.args) == "another"
 
 
 def test_smoltldr_counts_characters_and_weighs_them(make):
