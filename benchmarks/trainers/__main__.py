@@ -137,15 +137,17 @@ def measure(name: str, steps: int, prompts: int, model: Path, folder: Path) -> M
         run = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | extra, stdout=output, stderr=output, start_new_session=True
         )
-        while run.poll() is None and time.monotonic() < started + TIME_LIMIT:
-            lowest = min(lowest, psutil.virtual_memory().available)
-            seen = read_new_lines(trainer, folder / trainer.log, seen, found, time.monotonic() - started)
-            time.sleep(POLL)
-        found.wall = time.monotonic() - started
-        read_new_lines(trainer, folder / trainer.log, seen, found, found.wall)
-        if run.poll() != 0:
+        try:
+            while run.poll() is None and time.monotonic() < started + TIME_LIMIT:
+                lowest = min(lowest, psutil.virtual_memory().available)
+                seen = read_new_lines(trainer, folder / trainer.log, seen, found, time.monotonic() - started)
+                time.sleep(POLL)
+        finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(run.pid, signal.SIGTERM)
+        found.wall = time.monotonic() - started
+        read_new_lines(trainer, folder / trainer.log, seen, found, found.wall)
+        if run.wait() != 0:
             output.seek(0)
             raise RuntimeError(f"{name} failed:\n{output.read()[-3000:]}")
     found.peak_gib = (free - lowest) / 2**30

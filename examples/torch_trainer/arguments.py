@@ -56,11 +56,9 @@ class GRPOArguments:
             ValueError: for a value that nothing can be done with; the message names the option.
         """
         for name in ABOVE_ZERO:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be above 0")
-        for name in ABOVE_ZERO_IF_SET:
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"--{name} {getattr(self, name)}: must be above 0")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"--{name} {value}: must be above 0")
         if self.num_generations < 2:
             raise ValueError(f"--num_generations {self.num_generations}: a group of one has nothing to compare with")
         if self.beta < 0:
@@ -68,10 +66,10 @@ class GRPOArguments:
 
 
 ABOVE_ZERO = (
-    *("lr", "temperature", "clip_eps", "max_grad_norm", "num_iterations", "batch_size", "gradient_accumulation_steps"),
-    *("max_prompt_length", "max_generate_length", "save_steps", "save_total_limit", "eval_steps", "eval_rows", "epoch"),
+    *("lr", "temperature", "clip_eps", "clip_eps_high", "advantage_clip", "logits_clip", "max_grad_norm"),
+    *("num_iterations", "batch_size", "gradient_accumulation_steps", "max_prompt_length", "max_generate_length"),
+    *("save_steps", "save_total_limit", "eval_steps", "eval_rows", "epoch"),
 )
-ABOVE_ZERO_IF_SET = ("clip_eps_high", "advantage_clip", "logits_clip")
 
 
 def parse_arguments(

@@ -42,7 +42,12 @@ class RunLog:
         if args.wandb_project:
             import wandb
 
-            self.wandb = wandb.init(project=args.wandb_project, name=name, config=asdict(args))
+            id_file = output_dir / "wandb_id"
+            known = id_file.read_text() if first_step and id_file.exists() else None
+            self.wandb = wandb.init(
+                project=args.wandb_project, name=name, config=asdict(args), id=known, resume="allow"
+            )
+            id_file.write_text(self.wandb.id)
 
     def __call__(self, step: int, metrics: dict[str, float]) -> None:
         self.file.write(json.dumps({"step": step} | metrics) + "\n")

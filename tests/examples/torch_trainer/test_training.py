@@ -93,6 +93,15 @@ def test_the_reference_of_a_resumed_run_is_the_model_it_began_with(tmp_path):
     assert kept == ["checkpoint_2", "checkpoint_3"]
 
 
+def test_a_resumed_run_goes_on_in_weights_and_biases(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for steps in ("1", "2"):
+        train(tmp_path, 1, "--wandb_project", "tests", "--save_steps", "1", "--eval_rows", "1", "--max_steps", steps)
+    ids = [folder.name.rpartition("-")[2] for folder in (tmp_path / "wandb").glob("offline-run-*")]
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+
+
 def test_a_full_disk_is_named_and_leaves_the_older_checkpoints(trained, tmp_path):
     shutil.copytree(trained / "output", tmp_path / "output")
     (tmp_path / "output" / ".checkpoint_11.left-over").mkdir()
