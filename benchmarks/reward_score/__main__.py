@@ -1,7 +1,7 @@
 """Compare answer scorers side by side.
 
-    python -m benchmarks.reward_score agreement
-    python -m benchmarks.reward_score speed --peers 'reward_score.math,math-verify'
+    python -m benchmarks.reward_score agreement --data FOLDER
+    python -m benchmarks.reward_score speed --data FOLDER --peers 'reward_score.math,math-verify'
 
 README.md in this folder says how to install the peers and what the columns mean.
 """
@@ -21,14 +21,13 @@ from benchmarks.reward_score.isolation import CALLERS
 from benchmarks.reward_score.peers import PEERS
 
 VERSIONS = ("verl", "math-verify", "latex2sympy2_extended", "mathruler", "sympy")
-DATA = Path("../shared/data")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reward_score", description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["agreement", "speed", "hostile", "pool", "step"])
     parser.add_argument("--peers", help="scorers, separated by commas (default: all that are installed)")
-    parser.add_argument("--data", type=Path, default=DATA, help=f"folder of the labelled sets (default: {DATA})")
+    parser.add_argument("--data", type=Path, help="folder of the labelled sets; hostile needs none")
     parser.add_argument("--limit", type=int, help="rows per set; cases (hostile); prompts (step)")
     parser.add_argument(
         "--callers",
@@ -40,7 +39,9 @@ def main() -> None:
     args = parser.parse_args()
     # Killed children leave semaphores to multiprocessing's helper, which would report each one at the end.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
-    if not (args.data / "grading").is_dir():
+    if args.what != "hostile" and args.data is None:
+        parser.error("--data FOLDER: README.md says what is in it and where it is published")
+    if args.data and not (args.data / "grading").is_dir():
         parser.error(f"--data {args.data}: no labelled sets (grading/*.jsonl) there")
     if args.limit is not None and args.limit < 1:
         parser.error(f"--limit {args.limit}: must be at least 1")
@@ -54,7 +55,7 @@ def main() -> None:
     names = chosen_peers(parser, args.peers, math_only=args.what in ("pool", "step"))
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # on the way out the child processes are killed, too
-    data = args.data.resolve()
+    data = args.data and args.data.resolve()
     measure, tables = {
         "agreement": (
             lambda name: agreement.run(name, data, args.limit),

@@ -14,6 +14,7 @@ from data_prep.pipeline.engines import ENGINES
 from data_prep.pipeline.findings import Policy
 from data_prep.pipeline.prepare import Request, prepare
 from data_prep.pipeline.shard import Form
+from data_prep.pipeline.sources import ROOT
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # These change where and how fast, not what is written.
@@ -31,6 +32,11 @@ def main(data_set: DataSet, description: str, argv: Sequence[str] | None = None)
     run(parser, argv, parser.parse_args(argv), data_set)
 
 
+def default_folder(data_set: DataSet) -> Path:
+    """Return where the launchers look for a data set, whatever the current folder is."""
+    return Path(os.environ.get("DATA_DIR") or ROOT / "data").expanduser() / data_set.name
+
+
 def shared_options(data_set: DataSet, description: str) -> argparse.ArgumentParser:
     """Return a parser with the options that all data sets have."""
     parser = argparse.ArgumentParser(
@@ -45,7 +51,7 @@ def shared_options(data_set: DataSet, description: str) -> argparse.ArgumentPars
             help="a folder with a file for each split, one file (with --split), or a hub's owner/name "
             f"(default: data/raw/{data_set.name}, the Hugging Face hub, ModelScope)",
         )
-    parser.add_argument("--out", type=Path, help="folder for the parquet files (default: data/<name>)")
+    parser.add_argument("--out", type=Path, help="folder for the parquet files (default: $DATA_DIR/<name>, else data/<name> of the project)")
     parser.add_argument("--split", choices=names, help=f"prepare only this one (default: {', '.join(names)})")
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N records of each split")
     if data_set.templates:
@@ -84,7 +90,7 @@ def run(
         parser.error("--max-prompt-tokens counts tokens: name a --tokenizer, such as Qwen/Qwen2.5-0.5B-Instruct")
     if both := set(args.drop) & set(args.keep):
         parser.error(f"--drop and --keep both name {', '.join(sorted(both))}")
-    out, source = args.out or Path("data") / data_set.name, getattr(args, "source", None)
+    out, source = args.out or default_folder(data_set), getattr(args, "source", None)
     if args.engine == "ray":  # its workers run in folders of their own
         out, source = out.absolute(), str(Path(source).absolute()) if source and os.path.exists(source) else source
     request = Request(

@@ -18,59 +18,83 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-deepseek-ai/DeepSeek-V3}
-NNODES=${NNODES:-12}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=12}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=deepseek-ai/DeepSeek-V3}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/math/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/math/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-96} # 78 steps an epoch of 7,496 rows
-ROLLOUT_N=${ROLLOUT_N:-8}
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-32}
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-2048}
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-8192}
-REWARDS=${REWARDS:-correctness:1.0} # the published run also punished lengths above 4,096
-ACTOR_LR=${ACTOR_LR:-1e-6}
-LR_WARMUP_STEPS=${LR_WARMUP_STEPS:-10}
-CLIP_RATIO_LOW=${CLIP_RATIO_LOW:-0.2}
-CLIP_RATIO_HIGH=${CLIP_RATIO_HIGH:-0.28}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.001}
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-1}
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=96}" # 78 steps an epoch of 7,496 rows
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=2048}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=8192}"
+    "data.filter_overlong_prompts=True"
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=8}"
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=32}"
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.optim.lr_warmup_steps=${LR_WARMUP_STEPS:=10}"
+    "actor_rollout_ref.actor.clip_ratio_low=${CLIP_RATIO_LOW:=0.2}"
+    "actor_rollout_ref.actor.clip_ratio_high=${CLIP_RATIO_HIGH:=0.28}"
+    "actor_rollout_ref.actor.use_kl_loss=True"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.001}"
+    "actor_rollout_ref.actor.clip_ratio_c=10.0"
+    "actor_rollout_ref.actor.optim.weight_decay=0.1"
+    # DeepSeek ended its own training without moving the routers' biases; Megatron would by 0.001 an update.
+    "+actor_rollout_ref.actor.megatron.override_transformer_config.moe_router_bias_update_rate=0.0"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    # the published run also punished lengths above 4,096
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:1.0}"
+)
 
 # Memory: experts are 654 of 671 B parameters. At EP8 x PP12 the last stage, the fullest, has 8.6 B a GPU: 48.9 GiB for
 # bf16 weights and fp32 gradients. Adam on the host: 671 GB a node, weights of actor and reference the rest of 1,500.
 # Logits of 16,160 at 10,240 tokens: 1.8 GiB; CUDA and the many NCCL groups 10: 61 GiB.
-ACTOR_TP=${ACTOR_TP:-8}
-ACTOR_PP=${ACTOR_PP:-12} # 61 layers: 5 a stage and 6 in the last
-ACTOR_EP=${ACTOR_EP:-8}
-ACTOR_ETP=${ACTOR_ETP:-1}
-RECOMPUTE_GRANULARITY=${RECOMPUTE_GRANULARITY:-full}
-RECOMPUTE_METHOD=${RECOMPUTE_METHOD:-uniform}
-RECOMPUTE_LAYERS=${RECOMPUTE_LAYERS:-1}
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-10240} # tokens a micro batch: one sample of full length
-PARAM_OFFLOAD=${PARAM_OFFLOAD:-True}
-OPTIMIZER_OFFLOAD=${OPTIMIZER_OFFLOAD:-False} # Adam is on the host already
-ROLLOUT_TP=${ROLLOUT_TP:-32}
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.6} # 58 GB: 42 of weights, 15 of cache: 210,000 tokens
-
-VAL_ROWS=${VAL_ROWS:-500}
-VAL_TEMPERATURE=${VAL_TEMPERATURE:-1.0}
-VAL_TOP_P=${VAL_TOP_P:-0.7}
-TEST_FREQ=${TEST_FREQ:-10}
-SAVE_FREQ=${SAVE_FREQ:-26}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-1} # 9.4 TB each, 14 bytes a parameter
-
 ACTOR=(
+    "model_engine=megatron"
+    "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=${ACTOR_TP:=8}"
+    # 61 layers: 5 a stage and 6 in the last
+    "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size=${ACTOR_PP:=12}"
+    "actor_rollout_ref.actor.megatron.expert_model_parallel_size=${ACTOR_EP:=8}"
+    "actor_rollout_ref.actor.megatron.expert_tensor_parallel_size=${ACTOR_ETP:=1}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_granularity=${RECOMPUTE_GRANULARITY:=full}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_method=${RECOMPUTE_METHOD:=uniform}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_num_layers=${RECOMPUTE_LAYERS:=1}"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=10240}" # one sample of full length
+    "actor_rollout_ref.actor.megatron.param_offload=${PARAM_OFFLOAD:=True}"
+    "actor_rollout_ref.actor.megatron.optimizer_offload=${OPTIMIZER_OFFLOAD:=False}" # Adam is on the host already
     "+actor_rollout_ref.actor.optim.override_optimizer_config.optimizer_cpu_offload=True"
     "+actor_rollout_ref.actor.optim.override_optimizer_config.optimizer_offload_fraction=1.0"
     "+actor_rollout_ref.actor.optim.override_optimizer_config.overlap_cpu_optimizer_d2h_h2d=True"
-    "+actor_rollout_ref.actor.optim.override_optimizer_config.use_precision_aware_optimizer=True" # the offload needs it
-    "actor_rollout_ref.actor.clip_ratio_c=10.0"
-    "actor_rollout_ref.actor.optim.weight_decay=0.1"
+    # the offload needs it
+    "+actor_rollout_ref.actor.optim.override_optimizer_config.use_precision_aware_optimizer=True"
     "+actor_rollout_ref.actor.megatron.override_transformer_config.num_layers_in_last_pipeline_stage=6"
-    # DeepSeek ended its own training without moving the routers' biases; Megatron would by 0.001 an update.
-    "+actor_rollout_ref.actor.megatron.override_transformer_config.moe_router_bias_update_rate=0.0"
 )
 ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=32}"
+    # 58 GB: 42 of weights, 15 of cache: 210,000 tokens
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.6}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=10240}" # prompt + response
     "actor_rollout_ref.rollout.enforce_eager=True"
 )
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=1}"
+    "data.val_max_samples=${VAL_ROWS:=500}"
+    "actor_rollout_ref.rollout.val_kwargs.temperature=${VAL_TEMPERATURE:=1.0}"
+    "actor_rollout_ref.rollout.val_kwargs.top_p=${VAL_TOP_P:=0.7}"
+    "trainer.test_freq=${TEST_FREQ:=10}"
+    "trainer.save_freq=${SAVE_FREQ:=26}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=1}" # 9.4 TB each, 14 bytes a parameter
+)
 
-launch::run "${ACTOR[@]}" "${ROLLOUT[@]}" "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

@@ -15,50 +15,75 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-zai-org/GLM-4.5-Air}
-NNODES=${NNODES:-8}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=8}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=zai-org/GLM-4.5-Air}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/math/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/math/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-512} # 14 steps an epoch of 7,496 rows
-ROLLOUT_N=${ROLLOUT_N:-16}
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-128}
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-1024}
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-8192}
-REWARDS=${REWARDS:-correctness:1.0} # the recipe also punished lengths above 4,096
-ACTOR_LR=${ACTOR_LR:-1e-6}
-LR_WARMUP_STEPS=${LR_WARMUP_STEPS:-10}
-CLIP_RATIO_LOW=${CLIP_RATIO_LOW:-0.2}
-CLIP_RATIO_HIGH=${CLIP_RATIO_HIGH:-0.28}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0} # no reference model
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-10}
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=512}" # 14 steps an epoch of 7,496 rows
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=8192}"
+    "data.filter_overlong_prompts=True"
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=16}"
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=128}"
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.optim.lr_warmup_steps=${LR_WARMUP_STEPS:=10}"
+    "actor_rollout_ref.actor.clip_ratio_low=${CLIP_RATIO_LOW:=0.2}"
+    "actor_rollout_ref.actor.clip_ratio_high=${CLIP_RATIO_HIGH:=0.28}"
+    "actor_rollout_ref.actor.use_kl_loss=False"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0}" # no reference model
+    "actor_rollout_ref.actor.clip_ratio_c=10.0"
+    "actor_rollout_ref.actor.optim.weight_decay=0.1"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    # the recipe also punished lengths above 4,096
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:1.0}"
+)
 
 # Memory: experts are 99.7 of 106.9 B parameters. At EP16 x PP2 a GPU has 3.1 B of them at 12 bytes, and 1.8 B others at
 # 6.75: 46.1 GiB; at EP8 63.5. The four GPUs that share samples have at most 10,240 tokens each: 8.7 GiB of logits of
 # 75,776, 1.8 kept, 3 for the layer at work; with CUDA and NCCL 63 GiB.
-ACTOR_TP=${ACTOR_TP:-2}
-ACTOR_PP=${ACTOR_PP:-2} # 23 of the 46 layers each
-ACTOR_CP=${ACTOR_CP:-4}
-ACTOR_EP=${ACTOR_EP:-16}
-ACTOR_ETP=${ACTOR_ETP:-1}
-RECOMPUTE_GRANULARITY=${RECOMPUTE_GRANULARITY:-full}
-RECOMPUTE_METHOD=${RECOMPUTE_METHOD:-uniform}
-RECOMPUTE_LAYERS=${RECOMPUTE_LAYERS:-1}
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-10240} # a GPU: 40,960 a micro batch, four samples of full length
-PARAM_OFFLOAD=${PARAM_OFFLOAD:-True}
-OPTIMIZER_OFFLOAD=${OPTIMIZER_OFFLOAD:-True}
-ROLLOUT_TP=${ROLLOUT_TP:-8}                           # 8 key-value heads
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.5} # 40 GB: 27 of weights, 12 of cache: 500,000 tokens
-
-VAL_ROWS=${VAL_ROWS:-500}
-VAL_TEMPERATURE=${VAL_TEMPERATURE:-1.0}
-VAL_TOP_P=${VAL_TOP_P:-0.7}
-TEST_FREQ=${TEST_FREQ:-10}
-SAVE_FREQ=${SAVE_FREQ:-50}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-1} # 1.5 TB each, 14 bytes a parameter
-
 ACTOR=(
-    "actor_rollout_ref.actor.clip_ratio_c=10.0"
-    "actor_rollout_ref.actor.optim.weight_decay=0.1"
+    "model_engine=megatron"
+    "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=${ACTOR_TP:=2}"
+    "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size=${ACTOR_PP:=2}" # 23 of the 46 layers each
+    "actor_rollout_ref.actor.megatron.context_parallel_size=${ACTOR_CP:=4}"
+    "actor_rollout_ref.actor.megatron.expert_model_parallel_size=${ACTOR_EP:=16}"
+    "actor_rollout_ref.actor.megatron.expert_tensor_parallel_size=${ACTOR_ETP:=1}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_granularity=${RECOMPUTE_GRANULARITY:=full}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_method=${RECOMPUTE_METHOD:=uniform}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_num_layers=${RECOMPUTE_LAYERS:=1}"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    # a GPU: 40,960 a micro batch, four samples of full length
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=10240}"
+    "actor_rollout_ref.actor.megatron.param_offload=${PARAM_OFFLOAD:=True}"
+    "actor_rollout_ref.actor.megatron.optimizer_offload=${OPTIMIZER_OFFLOAD:=True}"
+)
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=8}" # 8 key-value heads
+    # 40 GB: 27 of weights, 12 of cache: 500,000 tokens
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.5}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=9216}" # prompt + response
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=10}"
+    "data.val_max_samples=${VAL_ROWS:=500}"
+    "actor_rollout_ref.rollout.val_kwargs.temperature=${VAL_TEMPERATURE:=1.0}"
+    "actor_rollout_ref.rollout.val_kwargs.top_p=${VAL_TOP_P:=0.7}"
+    "trainer.test_freq=${TEST_FREQ:=10}"
+    "trainer.save_freq=${SAVE_FREQ:=50}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=1}" # 1.5 TB each, 14 bytes a parameter
 )
 
-launch::run "${ACTOR[@]}" "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

@@ -14,34 +14,60 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-Qwen/Qwen2-7B-Instruct}
-NNODES=${NNODES:-1}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=1}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen2-7B-Instruct}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/math/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/math/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-1024}      # prompts a step
-ROLLOUT_N=${ROLLOUT_N:-5}                       # the group: samples a prompt
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-256} # prompts an update: about 27 micro batches a rank
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-1024}
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-1024} # answers average 230 to 240 tokens in the log
-REWARDS=${REWARDS:-correctness:1.0}              # 1 for an answer equal to the boxed one, else 0
-ACTOR_LR=${ACTOR_LR:-1e-6}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.001} # k3 against the initial policy
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-15}    # 105 steps
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=1024}"
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=1024}" # answers average 230 to 240 tokens in the log
+    "data.filter_overlong_prompts=True"
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=5}"
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=256}" # about 27 micro batches a rank
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.use_kl_loss=True"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.001}"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:1.0}"
+)
 
 # Memory at TP2 x PP2 x DP2: a quarter of 7.6 B parameters, 12 bytes each (bf16 weights, fp32 gradients, Adam and
 # master weights split in two): 21.3 GiB. Nothing is recomputed: of 8,192 tokens the first stage keeps 9.5 GiB for
 # each of two micro batches in flight. With 2.6 GiB of CUDA and NCCL: 43 GiB.
-ACTOR_TP=${ACTOR_TP:-2}
-ACTOR_PP=${ACTOR_PP:-2}                      # 14 of 28 layers each
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-8192} # four samples of full length
-PARAM_OFFLOAD=${PARAM_OFFLOAD:-False}
-OPTIMIZER_OFFLOAD=${OPTIMIZER_OFFLOAD:-False}
-REF_OFFLOAD=${REF_OFFLOAD:-True} # it works once a step; 3.5 GiB
-ROLLOUT_TP=${ROLLOUT_TP:-2}
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.5} # 40 GiB beside 24; upstream's 0.6 would leave 8 GiB of 80
+ACTOR=(
+    "model_engine=megatron"
+    "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=${ACTOR_TP:=2}"
+    "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size=${ACTOR_PP:=2}" # 14 of 28 layers each
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=8192}" # four samples of full length
+    "actor_rollout_ref.actor.megatron.param_offload=${PARAM_OFFLOAD:=False}"
+    "actor_rollout_ref.actor.megatron.optimizer_offload=${OPTIMIZER_OFFLOAD:=False}"
+    "actor_rollout_ref.ref.megatron.param_offload=${REF_OFFLOAD:=True}" # it works once a step; 3.5 GiB
+)
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=2}"
+    # 40 GiB beside 24; upstream's 0.6 would leave 8 GiB of 80
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.5}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=2048}" # prompt + response
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=15}" # 105 steps
+    "trainer.test_freq=${TEST_FREQ:=5}"
+    "trainer.save_freq=${SAVE_FREQ:=20}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=2}"
+)
 
-TEST_FREQ=${TEST_FREQ:-5}
-SAVE_FREQ=${SAVE_FREQ:-20}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-2}
-
-launch::run "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

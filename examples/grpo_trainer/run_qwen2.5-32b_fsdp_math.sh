@@ -14,33 +14,62 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-Qwen/Qwen2.5-32B-Instruct}
-NNODES=${NNODES:-2}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=2}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen2.5-32B-Instruct}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/math/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/math/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-1024}      # prompts a step: 7 steps an epoch
-ROLLOUT_N=${ROLLOUT_N:-5}                       # the group: samples a prompt
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-128} # eight updates a step, of 640 samples: 40 a GPU
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-1024}
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-1024}
-REWARDS=${REWARDS:-correctness:1.0} # 1 for an answer equal to the boxed one, else 0
-ACTOR_LR=${ACTOR_LR:-1e-6}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.001} # k3 against the initial policy
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-15}    # 105 steps
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=1024}" # 7 steps an epoch
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=1024}"
+    "data.filter_overlong_prompts=True"
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=5}"
+    # eight updates a step, of 640 samples: 40 a GPU
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=128}"
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.use_kl_loss=True"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.001}"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:1.0}"
+)
 
 # Memory: 32.8 B parameters x 16 bytes over 16 GPUs: 30.5 GiB, 38.1 in the optimizer step. The update of
 # 8,192 tokens adds 9.3 for logits, 5.0 of kept activations (64 layers), 2.6 for the live layer and 8.3 of
 # gathered weights and gradients: 56 GiB. One node alone would need 61 GiB for the states: PARAM_OFFLOAD
 # does not help, they return to update.
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-8192} # four samples of full length
-PARAM_OFFLOAD=${PARAM_OFFLOAD:-False}
-OPTIMIZER_OFFLOAD=${OPTIMIZER_OFFLOAD:-False}         # True: 15 GiB less while it generates, for a larger KV cache
-ROLLOUT_TP=${ROLLOUT_TP:-8}                           # an engine a node; 8 heads of keys and values
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.4} # 32 GiB beside 30.5: 7.6 of weights, 700 k tokens of KV cache
-MAX_NUM_SEQS=${MAX_NUM_SEQS:-512}                     # two engines share 5,120 samples
+ACTOR=(
+    "actor_rollout_ref.actor.strategy=fsdp2"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=8192}" # four samples of full length
+    "actor_rollout_ref.actor.fsdp_config.param_offload=${PARAM_OFFLOAD:=False}"
+    # True: 15 GiB less while it generates, for a larger KV cache
+    "actor_rollout_ref.actor.fsdp_config.optimizer_offload=${OPTIMIZER_OFFLOAD:=False}"
+)
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    # an engine a node; 8 heads of keys and values
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=8}"
+    # 32 GiB beside 30.5: 7.6 of weights, 700 k tokens of KV cache
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.4}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=2048}" # prompt + response
+    "actor_rollout_ref.rollout.max_num_seqs=${MAX_NUM_SEQS:=512}"    # two engines share 5,120 samples
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=15}" # 105 steps
+    "trainer.test_freq=${TEST_FREQ:=5}"
+    "trainer.save_freq=${SAVE_FREQ:=20}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=2}" # 393 GB each
+)
 
-TEST_FREQ=${TEST_FREQ:-5}
-SAVE_FREQ=${SAVE_FREQ:-20}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-2} # 393 GB each
-
-launch::run "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

@@ -12,30 +12,59 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-Qwen/Qwen2.5-VL-7B-Instruct}
-NNODES=${NNODES:-1}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=1}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen2.5-VL-7B-Instruct}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/geo3k/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/geo3k/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-512}        # prompts a step; 2,101 training rows make 4 steps an epoch
-ROLLOUT_N=${ROLLOUT_N:-5}                        # the group: samples a prompt
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-128}  # prompts an update: 4 updates a step
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-1024}     # of these, one token for each 28 x 28 pixels of the diagram
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-2048} # it thinks before it answers
-IMAGE_PATCH_SIZE=${IMAGE_PATCH_SIZE:-14}         # the vision tower's; the filter of long prompts counts with it
-REWARDS=${REWARDS:-correctness:0.9,format:0.1}   # verl's own weights for Geometry3K
-ACTOR_LR=${ACTOR_LR:-1e-6}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.01} # ten times that of the text recipes
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-15}   # 60 steps
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=512}" # 2,101 training rows make 4 steps an epoch
+    # of these, one token for each 28 x 28 pixels of the diagram
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=2048}" # it thinks before it answers
+    # the vision tower's; the filter of long prompts counts with it
+    "data.image_patch_size=${IMAGE_PATCH_SIZE:=14}" # of the vision tower
+    "data.filter_overlong_prompts=True"
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=5}"
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=128}" # 4 updates a step
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.use_kl_loss=True"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.01}" # ten times that of the text recipes
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    # verl's own weights for Geometry3K
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:0.9,format:0.1}"
+)
 
 # Memory: 8.3 B parameters with fp32 weights, gradients and Adam over 8 GPUs take 15.4 GiB a GPU, 19.3 at the optimizer
 # step. In a micro batch of 24,576 tokens the logits, 152,064 wide, take 7.0 GiB in bf16 and up to 27.8 with their fp32
 # copy and gradient, the kept activations 4.6: 57 GiB in all, while the rollout engine sleeps.
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-24576} # tokens a micro batch: 8 of the longest samples
-ROLLOUT_TP=${ROLLOUT_TP:-2}
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.6} # 48 GiB, beside 11.6 of weights and Adam states
+ACTOR=(
+    "actor_rollout_ref.actor.strategy=fsdp2"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=24576}" # 8 of the longest samples
+)
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=2}"
+    # 48 GiB, beside 11.6 of weights and Adam states
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.6}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=3072}" # prompt + response
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=15}" # 60 steps
+    "trainer.test_freq=${TEST_FREQ:=5}"
+    "trainer.save_freq=${SAVE_FREQ:=20}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=2}"
+)
 
-TEST_FREQ=${TEST_FREQ:-5}
-SAVE_FREQ=${SAVE_FREQ:-20}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-2}
-
-launch::run "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

@@ -12,35 +12,64 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-Qwen/Qwen3-VL-8B-Instruct}
-NNODES=${NNODES:-1}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=1}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen3-VL-8B-Instruct}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/geo3k/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/geo3k/test.parquet}"
+)
 
-IMAGE_PATCH_SIZE=${IMAGE_PATCH_SIZE:-16} # pixels; a token of the prompt is two by two patches
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-1024}
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-2048} # longer answers are cut and score 0
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-512}        # prompts a step: 60 steps in 15 epochs of 2,101 rows
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-128}  # prompts an update
-ROLLOUT_N=${ROLLOUT_N:-5}                        # samples a prompt
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-15}
-ACTOR_LR=${ACTOR_LR:-1e-6}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.01}
-REWARDS=${REWARDS:-correctness:0.9,format:0.1} # verl's own weights for Geometry3K
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=512}" # 60 steps in 15 epochs of 2,101 rows
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=2048}" # longer answers are cut and score 0
+    "data.image_patch_size=${IMAGE_PATCH_SIZE:=16}"         # pixels; a token of the prompt is two by two patches
+    "data.filter_overlong_prompts=True"
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=5}"
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=128}"
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.use_kl_loss=True"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.01}"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    # verl's own weights for Geometry3K
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:0.9,format:0.1}"
+)
 
 # Memory of the first stage: the 8.2 B parameters of the language model at TP2 x PP2 x DP2 take 22.9 GiB with gradients
 # and Adam, the 0.6 B of the vision tower 3.2. A micro batch of 12,288 tokens keeps 15.2 GiB in 18 layers without
 # recomputation, and two are under way: 59 GiB with CUDA and NCCL.
-ACTOR_TP=${ACTOR_TP:-2} # 32 heads, 8 key-value heads
-ACTOR_PP=${ACTOR_PP:-2} # 18 layers a stage; DeepStack feeds layers of the first one only
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-12288}
-PARAM_OFFLOAD=${PARAM_OFFLOAD:-False} # True, with the next one, if 80 GB are less than they seem
-OPTIMIZER_OFFLOAD=${OPTIMIZER_OFFLOAD:-False}
-REF_OFFLOAD=${REF_OFFLOAD:-True}
-ROLLOUT_TP=${ROLLOUT_TP:-2}
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.5} # 40 GiB: 8.2 for the weights at TP2
+ACTOR=(
+    "model_engine=megatron"
+    "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=${ACTOR_TP:=2}" # 32 heads, 8 key-value heads
+    # 18 layers a stage; DeepStack feeds layers of the first one only
+    "actor_rollout_ref.actor.megatron.pipeline_model_parallel_size=${ACTOR_PP:=2}"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=12288}"
+    # True, with the next one, if 80 GB are less than they seem
+    "actor_rollout_ref.actor.megatron.param_offload=${PARAM_OFFLOAD:=False}"
+    "actor_rollout_ref.actor.megatron.optimizer_offload=${OPTIMIZER_OFFLOAD:=False}"
+    "actor_rollout_ref.ref.megatron.param_offload=${REF_OFFLOAD:=True}"
+)
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=2}"
+    # 40 GiB: 8.2 for the weights at TP2
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.5}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=3072}" # prompt + response
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=15}"
+    "trainer.test_freq=${TEST_FREQ:=5}"
+    "trainer.save_freq=${SAVE_FREQ:=20}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=2}"
+)
 
-TEST_FREQ=${TEST_FREQ:-5}
-SAVE_FREQ=${SAVE_FREQ:-20}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-2}
-
-launch::run "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

@@ -13,38 +13,61 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-Qwen/Qwen3.5-27B}
-NNODES=${NNODES:-1}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=1}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen3.5-27B}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/geo3k/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/geo3k/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-64}       # prompts a step: 32 steps an epoch of 2,101 rows
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-16} # prompts an update: 80 samples, 10 a GPU
-ROLLOUT_N=${ROLLOUT_N:-5}                      # samples a prompt
-IMAGE_PATCH_SIZE=${IMAGE_PATCH_SIZE:-16}       # pixels; a token of the prompt is 32 x 32 of them
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-1024}
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-2048}
-REWARDS=${REWARDS:-correctness:0.9,format:0.1} # verl's own weights for Geometry3K
-ACTOR_LR=${ACTOR_LR:-1e-6}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.01}
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-15} # 480 steps
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=64}" # 32 steps an epoch of 2,101 rows
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=2048}"
+    "data.image_patch_size=${IMAGE_PATCH_SIZE:=16}" # pixels; a token of the prompt is 32 x 32 of them
+    "data.filter_overlong_prompts=True"
+    "+data.apply_chat_template_kwargs.enable_thinking=False" # the task's own <think> is asked for in the prompt
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=5}"
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=16}" # 80 samples, 10 a GPU
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.use_kl_loss=True"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.01}"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    # verl's own weights for Geometry3K
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:0.9,format:0.1}"
+)
 
 # Memory: 27.4 B parameters in fp32 with Adam would take 51 GiB a GPU, 64 at the optimizer step: they stay on the host,
 # 408 GiB, with 51 for the reference model. On a GPU are at most the unsharded embeddings with their gradients, 19 GiB,
 # two layers, 4, and for a micro batch of 8,192 tokens 15.2 of logits, 248,320 wide, and 5.0 of kept activations: 46.
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-8192}          # more than two of the longest samples
-ROLLOUT_TP=${ROLLOUT_TP:-4}                           # 24 heads, 4 key-value heads
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.6} # 48 GiB: 12.7 for the weights at TP4
-
-TEST_FREQ=${TEST_FREQ:-5}
-SAVE_FREQ=${SAVE_FREQ:-20}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-1} # 328 GB each
-
-DATA=(
-    "+data.apply_chat_template_kwargs.enable_thinking=False" # the task's own <think> is asked for in the prompt
-)
 ACTOR=(
+    "actor_rollout_ref.actor.strategy=fsdp2"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    # more than two of the longest samples
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=8192}"
     "actor_rollout_ref.actor.fsdp_config.offload_policy=True"        # FSDP2 keeps shards and Adam on the host
     "actor_rollout_ref.actor.entropy_from_logits_with_chunking=True" # no fp32 copy of all logits
 )
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=4}" # 24 heads, 4 key-value heads
+    # 48 GiB: 12.7 for the weights at TP4
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.6}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=3072}" # prompt + response
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=15}" # 480 steps
+    "trainer.test_freq=${TEST_FREQ:=5}"
+    "trainer.save_freq=${SAVE_FREQ:=20}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=1}" # 328 GB each
+)
 
-launch::run "${DATA[@]}" "${ACTOR[@]}" "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

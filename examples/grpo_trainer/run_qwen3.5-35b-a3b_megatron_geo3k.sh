@@ -14,52 +14,78 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-Qwen/Qwen3.5-35B-A3B}
-NNODES=${NNODES:-1}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-8}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=1}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=8}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen3.5-35B-A3B}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/geo3k/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/geo3k/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-32}       # prompts a step: 65 steps an epoch of 2,101 rows
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-32} # = the train batch: one update a step, strictly on-policy
-ROLLOUT_N=${ROLLOUT_N:-5}
-IMAGE_PATCH_SIZE=${IMAGE_PATCH_SIZE:-16} # of the vision tower; upstream leaves it at 14
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-1024}
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-2048}
-REWARDS=${REWARDS:-correctness:0.9,format:0.1} # verl's own weights for Geometry3K
-ACTOR_LR=${ACTOR_LR:-1e-6}
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.01}
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-15}
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=32}" # 65 steps an epoch of 2,101 rows
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=2048}"
+    "data.image_patch_size=${IMAGE_PATCH_SIZE:=16}" # upstream leaves it at 14
+    "data.filter_overlong_prompts=True"
+    "+data.apply_chat_template_kwargs.enable_thinking=False" # the task's own <think> is asked for in the prompt
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=5}"
+    # = the train batch: one update a step, strictly on-policy
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=32}"
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-6}"
+    "actor_rollout_ref.actor.use_kl_loss=True"
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.01}"
+    "+actor_rollout_ref.actor.megatron.override_transformer_config.moe_aux_loss_coeff=0.01" # even load
+    "+actor_rollout_ref.actor.megatron.override_transformer_config.moe_z_loss_coeff=0.001"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    # verl's own weights for Geometry3K
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:0.9,format:0.1}"
+)
 
 # Memory: of 35.1 B parameters 32.2 B are experts, 32 of 256 a GPU at EP8, and TP2 halves most of the other 2.9 B: at
 # most 5.7 B a GPU, 32 GiB of bf16 weights and fp32 gradients. Adam and the master weights stay on the host: 392 GiB.
-ACTOR_TP=${ACTOR_TP:-2} # 16 heads, 2 key-value heads
-ACTOR_EP=${ACTOR_EP:-8}
-ACTOR_ETP=${ACTOR_ETP:-1}                            # unset it would be ACTOR_TP, and EP8 x ETP2 is more than 8 GPUs
-RECOMPUTE_GRANULARITY=${RECOMPUTE_GRANULARITY:-full} # keep one activation a layer
-RECOMPUTE_METHOD=${RECOMPUTE_METHOD:-uniform}
-RECOMPUTE_LAYERS=${RECOMPUTE_LAYERS:-1}
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-8192} # logits of 248,320 over TP2: at most 7.6 GiB
-PARAM_OFFLOAD=${PARAM_OFFLOAD:-True}         # to the host during the rollout
-OPTIMIZER_OFFLOAD=${OPTIMIZER_OFFLOAD:-True}
-REF_OFFLOAD=${REF_OFFLOAD:-True}
-ROLLOUT_TP=${ROLLOUT_TP:-8}
-GPU_MEMORY_UTILIZATION=${GPU_MEMORY_UTILIZATION:-0.6} # 48 GiB: 8.2 for the weights at TP8
-
-TEST_FREQ=${TEST_FREQ:-5}
-SAVE_FREQ=${SAVE_FREQ:-20}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-1}
-
-DATA=(
-    "+data.apply_chat_template_kwargs.enable_thinking=False" # the task's own <think> is asked for in the prompt
-)
 ACTOR=(
+    "model_engine=megatron"
+    "actor_rollout_ref.actor.megatron.tensor_model_parallel_size=${ACTOR_TP:=2}" # 16 heads, 2 key-value heads
+    "actor_rollout_ref.actor.megatron.expert_model_parallel_size=${ACTOR_EP:=8}"
+    # unset it would be ACTOR_TP, and EP8 x ETP2 is more than 8 GPUs
+    "actor_rollout_ref.actor.megatron.expert_tensor_parallel_size=${ACTOR_ETP:=1}"
+    # keep one activation a layer
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_granularity=${RECOMPUTE_GRANULARITY:=full}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_method=${RECOMPUTE_METHOD:=uniform}"
+    "actor_rollout_ref.actor.megatron.override_transformer_config.recompute_num_layers=${RECOMPUTE_LAYERS:=1}"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    # logits of 248,320 over TP2: at most 7.6 GiB
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=8192}"
+    "actor_rollout_ref.actor.megatron.param_offload=${PARAM_OFFLOAD:=True}" # to the host during the rollout
+    "actor_rollout_ref.actor.megatron.optimizer_offload=${OPTIMIZER_OFFLOAD:=True}"
+    "actor_rollout_ref.ref.megatron.param_offload=${REF_OFFLOAD:=True}"
     # Adam on the host, as upstream has it: the experts' states alone are 45 GiB a GPU
     "+actor_rollout_ref.actor.optim.override_optimizer_config.optimizer_cpu_offload=True"
     "+actor_rollout_ref.actor.optim.override_optimizer_config.optimizer_offload_fraction=1.0"
     "+actor_rollout_ref.actor.optim.override_optimizer_config.overlap_cpu_optimizer_d2h_h2d=True"
     "+actor_rollout_ref.actor.optim.override_optimizer_config.use_precision_aware_optimizer=True"
     "+actor_rollout_ref.actor.megatron.override_transformer_config.moe_token_dispatcher_type=alltoall"
-    "+actor_rollout_ref.actor.megatron.override_transformer_config.moe_aux_loss_coeff=0.01" # even load
-    "+actor_rollout_ref.actor.megatron.override_transformer_config.moe_z_loss_coeff=0.001"
+)
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=8}"
+    # 48 GiB: 8.2 for the weights at TP8
+    "actor_rollout_ref.rollout.gpu_memory_utilization=${GPU_MEMORY_UTILIZATION:=0.6}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=3072}" # prompt + response
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=15}"
+    "trainer.test_freq=${TEST_FREQ:=5}"
+    "trainer.save_freq=${SAVE_FREQ:=20}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=1}"
 )
 
-launch::run "${DATA[@]}" "${ACTOR[@]}" "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

@@ -11,28 +11,57 @@ set -euo pipefail
 # shellcheck source=../lib/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 
-MODEL_PATH=${MODEL_PATH:-tiny-arithmetic} # built once by grpo_launchpad/tiny_model.py, then cached
-NNODES=${NNODES:-1}
-NGPUS_PER_NODE=${NGPUS_PER_NODE:-1} # training workers; on a CPU two of them share the cores
-DATA_SEED=${DATA_SEED:-1}
+# --- this cluster ----------------------------------------------------------------------------------------------------
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=1}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=1}" # training workers; on a CPU two of them share the cores
+    # built once by grpo_launchpad/tiny_model.py, then cached
+    "actor_rollout_ref.model.path=${MODEL_PATH:=tiny-arithmetic}"
+    "data.train_files=${TRAIN_FILES:=${DATA_DIR}/arithmetic/train.parquet}"
+    "data.val_files=${VAL_FILES:=${DATA_DIR}/arithmetic/test.parquet}"
+)
 
-TRAIN_BATCH_SIZE=${TRAIN_BATCH_SIZE:-32}       # prompts a step
-ROLLOUT_N=${ROLLOUT_N:-8}                      # the group: samples a prompt, compared with each other
-PPO_MINI_BATCH_SIZE=${PPO_MINI_BATCH_SIZE:-32} # = the train batch: one update a step, strictly on-policy
-MAX_PROMPT_LENGTH=${MAX_PROMPT_LENGTH:-16}     # "<start>99+99=<end><start>" is 9 tokens
-MAX_RESPONSE_LENGTH=${MAX_RESPONSE_LENGTH:-8}  # a sum and the end token are at most 4
-REWARDS=${REWARDS:-correctness:1.0}            # 1 for the exact sum, else 0
-ACTOR_LR=${ACTOR_LR:-1e-4}                     # a tiny model stands a hundred times the 1e-6 of a 7B one
-KL_LOSS_COEF=${KL_LOSS_COEF:-0.0}              # above 0: keep close to the initial policy, at the cost of a reference model
-TOTAL_EPOCHS=${TOTAL_EPOCHS:-1000}             # the steps decide
-TRAIN_STEPS=${TRAIN_STEPS:-20}
+# --- the recipe ------------------------------------------------------------------------------------------------------
+DATA=(
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=32}"
+    "data.max_prompt_length=${MAX_PROMPT_LENGTH:=16}"    # "<start>99+99=<end><start>" is 9 tokens
+    "data.max_response_length=${MAX_RESPONSE_LENGTH:=8}" # a sum and the end token are at most 4
+    "data.seed=${DATA_SEED:=1}"
+    "data.filter_overlong_prompts=True"
+)
+ALGORITHM=(
+    "algorithm.adv_estimator=grpo"
+    "actor_rollout_ref.rollout.n=${ROLLOUT_N:=8}"
+    # = the train batch: one update a step, strictly on-policy
+    "actor_rollout_ref.actor.ppo_mini_batch_size=${PPO_MINI_BATCH_SIZE:=32}"
+    "actor_rollout_ref.actor.optim.lr=${ACTOR_LR:=1e-4}" # a tiny model stands a hundred times the 1e-6 of a 7B one
+    "actor_rollout_ref.actor.use_kl_loss=False"
+    # above 0: keep close to the initial policy, at the cost of a reference model
+    "actor_rollout_ref.actor.kl_loss_coef=${KL_LOSS_COEF:=0.0}"
+)
+REWARD=(
+    "reward.custom_reward_function.path=pkg://reward_score"
+    "++reward.custom_reward_function.reward_kwargs.rewards=${REWARDS:=correctness:1.0}" # 1 for the exact sum, else 0
+)
+MODEL=(
+    "actor_rollout_ref.model.enable_gradient_checkpointing=${GRADIENT_CHECKPOINTING:=False}"
+)
+ACTOR=(
+    "actor_rollout_ref.actor.strategy=fsdp2"
+    "actor_rollout_ref.actor.use_dynamic_bsz=True"
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=${PPO_MAX_TOKEN_LEN:=8192}" # all 256 samples fit into one
+)
+ROLLOUT=(
+    "actor_rollout_ref.rollout.name=${ROLLOUT_ENGINE:=vllm}"
+    "actor_rollout_ref.rollout.tensor_model_parallel_size=${ROLLOUT_TP:=1}"
+    "actor_rollout_ref.rollout.max_model_len=${MAX_MODEL_LEN:=24}" # prompt + response
+)
+TRAINER=(
+    "trainer.total_epochs=${TOTAL_EPOCHS:=1000}" # the steps decide
+    "trainer.total_training_steps=${TRAIN_STEPS:=20}"
+    "trainer.test_freq=${TEST_FREQ:=5}"
+    "trainer.save_freq=${SAVE_FREQ:=5}"
+    "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=1}"
+)
 
-PPO_MAX_TOKEN_LEN=${PPO_MAX_TOKEN_LEN:-8192} # tokens a micro batch: all 256 samples fit into one
-GRADIENT_CHECKPOINTING=${GRADIENT_CHECKPOINTING:-False}
-ROLLOUT_TP=${ROLLOUT_TP:-1}
-
-TEST_FREQ=${TEST_FREQ:-5}
-SAVE_FREQ=${SAVE_FREQ:-5}
-KEEP_CHECKPOINTS=${KEEP_CHECKPOINTS:-1}
-
-launch::run "$@"
+launch::run "${CLUSTER[@]}" "${DATA[@]}" "${ALGORITHM[@]}" "${REWARD[@]}" "${MODEL[@]}" "${ACTOR[@]}" "${ROLLOUT[@]}" "${TRAINER[@]}" "$@"

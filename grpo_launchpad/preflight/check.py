@@ -1,5 +1,6 @@
 """All checks of one launch, in the order in which their answers help."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -7,38 +8,61 @@ from omegaconf import DictConfig
 from grpo_launchpad import models
 from grpo_launchpad.architectures import Architecture, of_model
 from grpo_launchpad.preflight.batch import check_batch, check_integers
+from grpo_launchpad.preflight.compose import compose, without_deletions
 from grpo_launchpad.preflight.data import check_data
 from grpo_launchpad.preflight.keys import check_dead_keys
 from grpo_launchpad.preflight.layout import check_layout
-from grpo_launchpad.preflight.machine import check_disk, check_ray
+from grpo_launchpad.preflight.machine import check_devices, check_disk, check_folders, check_imports, check_ray
 from grpo_launchpad.preflight.model import check_model, count_parameters
-from grpo_launchpad.preflight.places import Places
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.preflight.trackers import check_trackers
 from grpo_launchpad.preflight.types import check_types
 
 
-def check(config: DictConfig, overrides: list[str], run_dir: Path) -> list[Problem]:
+def check(
+    config: DictConfig, overrides: list[str], run_dir: Path, made_later: frozenset[str] = frozenset()
+) -> list[Problem]:
     """Return everything that is wrong with a launch. Reads files and asks hosts; changes nothing.
 
     Args:
         config: what ``overrides`` compose to.
         overrides: the Hydra overrides as given, for keys that compose and do nothing.
         run_dir: the folder the run would write to.
+        made_later: folders whose data files are made before the training starts.
     """
+    kept = without_deletions(overrides)
+    if kept != overrides:  # a deleted key has its dataclass's default in verl; here, that of verl's tree
+        config, overrides = compose(kept), kept
     if problems := check_values(config, overrides):
         return problems
     name = config.actor_rollout_ref.model.path
     model_folder = models.locate(name)
-    parameters = count_parameters(model_folder) if model_folder else None
     return [
         *check_configuration(config, overrides, _architecture(str(model_folder or name))),
         *check_trackers(config),
-        *check_data(config),
+        *check_data(config, made_later),
         *check_model(config),
-        *check_disk(config, run_dir, parameters),
+        *check_folders((run_dir, Path(config.trainer.default_local_dir))),
+        *check_imports(),
         *check_ray(),
     ]
+
+
+def check_machine(config: DictConfig, device: str, run_dir: Path) -> tuple[list[Problem], list[Problem]]:
+    """Return what this machine lacks for a launch that ``check`` found right: devices, and room on its disks.
+
+    Args:
+        config: the composed configuration.
+        device: "cuda", "npu" or "cpu".
+        run_dir: the folder the run would write to.
+    """
+    name = config.actor_rollout_ref.model.path
+    model_folder = models.locate(name)
+    parameters = count_parameters(model_folder) if model_folder else None
+    if parameters is None and not name.startswith(models.SMOKE):
+        architecture = _architecture(str(model_folder or name))
+        parameters = architecture.parameters if architecture else None
+    return check_devices(config, device), check_disk(config, run_dir, parameters)
 
 
 def check_values(config: DictConfig, overrides: list[str]) -> list[Problem]:
@@ -58,8 +82,16 @@ def _architecture(model: str) -> Architecture | None:
         return None
 
 
-def report_problems(problems: list[Problem], places: Places) -> str:
-    """Return the problems as the text that a user reads, each with the place that it comes from."""
+def report_problems(problems: list[Problem], place_of: Callable[[str], str], fix_in_place: Callable[[str], str]) -> str:
+    """Return the problems as the text that a user reads.
+
+    Args:
+        problems: at least one.
+        place_of: returns a key with the place where it was set.
+        fix_in_place: returns a fix in terms of who set the value.
+    """
     count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-    lines = [f"  {places.of(problem.where)}: {problem.what}\n    fix: {problem.fix}" for problem in problems]
+    lines = [
+        f"  {place_of(problem.where)}: {problem.what}\n    fix: {fix_in_place(problem.fix)}" for problem in problems
+    ]
     return "\n".join([f"preflight: {count}, nothing was started", *lines])

@@ -65,6 +65,11 @@ def compose(overrides: list[str]) -> DictConfig:
     raise ComposeError([explain(culprit, error, known, elsewhere) for culprit, error in refused]) from refused[0][1]
 
 
+def without_deletions(overrides: list[str]) -> list[str]:
+    """Return the overrides without those that delete a key ("~key")."""
+    return [override for override in overrides if not override.startswith("~")]
+
+
 def _culprit(error: Exception, overrides: list[str]) -> str | None:
     """Return the override that an error of Hydra is about, or None if it cannot be told."""
     from hydra.errors import MissingConfigException, OverrideParseException

@@ -10,18 +10,27 @@ from grpo_launchpad.preflight.reward import check_composition, check_rows
 DATA_PREP = Path(__file__).resolve().parents[2] / "data_prep"
 
 
-def check_data(config: DictConfig) -> list[Problem]:
-    """Check that the parquet files exist, can be read, have verl's columns, right answers, and rows for a batch."""
+def check_data(config: DictConfig, made_later: frozenset[str] = frozenset()) -> list[Problem]:
+    """Check that the parquet files exist, can be read, have verl's columns, right answers, and rows for a batch.
+
+    Args:
+        config: the composed configuration.
+        made_later: folders whose files are made before the training starts; they are not looked at.
+    """
     problems = check_composition(config)
     train_rows = 0
+    complete = True
     for key in ("train_files", "val_files"):
         files = OmegaConf.select(config.data, key)
         for file in [files] if isinstance(files, str) else files:
+            if str(Path(file).parent) in made_later:
+                complete = False
+                continue
             rows, found = _check_file(f"data.{key}", Path(file).expanduser(), config)
             problems += found
             train_rows += rows if key == "train_files" else 0
     batch = config.data.train_batch_size
-    if not problems and train_rows < batch:
+    if not problems and complete and train_rows < batch:
         problems.append(
             Problem(
                 "data.train_batch_size",
@@ -42,23 +51,28 @@ def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[P
     if path.suffix != ".parquet":  # verl reads json and jsonl as well; their rows are not looked at here
         return 0, []
     try:
-        table = pq.read_table(path)
+        # Of the columns that are looked at; images and the like stay on the disk.
+        prompt = config.data.prompt_key
+        looked_at = ("data_source", prompt, "reward_model")
+        with pq.ParquetFile(path) as parquet:
+            names = parquet.schema_arrow.names
+            table = parquet.read(columns=[name for name in looked_at if name in names and name != prompt])
+            schema = parquet.schema_arrow
     except (pa.ArrowException, OSError) as error:
         remake = f"delete it and prepare it again: {_command(path)}"
         return 0, [Problem(where, f"{path} is not a readable parquet file ({error})", remake)]
 
-    prompt = config.data.prompt_key
-    missing = [name for name in ("data_source", prompt, "reward_model") if name not in table.column_names]
+    missing = [name for name in looked_at if name not in names]
     if missing:
-        found = ", ".join(table.column_names)
+        found = ", ".join(names)
         fix = f"prepare the data with data_prep/, or name the prompt column with data.prompt_key (now {prompt!r})"
         return table.num_rows, [Problem(where, f"{path} lacks the column(s) {', '.join(missing)}; it has {found}", fix)]
     problems = []
-    if not pa.types.is_list(table.schema.field(prompt).type):
+    if not pa.types.is_list(schema.field(prompt).type):
         problems.append(
             Problem(
                 where,
-                f"{path}: column {prompt} is {table.schema.field(prompt).type}, verl needs a list of chat messages",
+                f"{path}: column {prompt} is {schema.field(prompt).type}, verl needs a list of chat messages",
                 'store each prompt as [{"role": "user", "content": "..."}]',
             )
         )

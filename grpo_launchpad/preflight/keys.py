@@ -23,6 +23,7 @@ DEAD_KEYS = {
 # Only the trainer of before 0.9 (trainer.use_v1=False) reads these.
 DEAD_IN_V1 = {
     "actor_rollout_ref.actor.use_prefix_grouper": "nothing; the V1 trainer has no prefix grouper",
+    "actor_rollout_ref.rollout.val_kwargs.do_sample": "VAL_TEMPERATURE: 0 takes the likeliest token, more samples",
     "algorithm.use_pf_ppo": "nothing; the V1 trainer has no PF-PPO",
     "algorithm.pf_ppo": "nothing; the V1 trainer has no PF-PPO",
     "trainer.balance_batch": "nothing; the V1 trainer always balances",

@@ -12,7 +12,7 @@ from itertools import chain
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.architectures import Architecture
-from grpo_launchpad.knobs import knob_of
+from grpo_launchpad.launch.knobs import knob_of
 from grpo_launchpad.preflight.problem import Problem
 
 ACTOR, REF, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.ref", "actor_rollout_ref.rollout"

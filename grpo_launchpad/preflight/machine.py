@@ -5,6 +5,8 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -24,25 +26,68 @@ VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "npu": "ASCEND_RT_VISIBLE_DEVICES"}
 BUS = re.compile(r"\b[0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]\b")
 
 
+def check_folders(folders: Iterable[Path]) -> list[Problem]:
+    """Check that what a run writes to are folders that can be written, or can be made."""
+    problems = []
+    for folder in dict.fromkeys(folders):
+        existing = _existing(folder)
+        fix = "set RUN_DIR or CHECKPOINT_DIR to a folder that can be written"
+        if not existing.is_dir():
+            problems.append(Problem(str(folder), f"{existing} is a file", fix))
+        elif not os.access(existing, os.W_OK | os.X_OK) or _is_read_only(existing):
+            problems.append(Problem(str(folder), f"{existing} cannot be written", fix))
+    return problems
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that is there."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(parent))
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Say whether root, whom permissions do not stop, would still fail: on a read-only mount, or without any w bit."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY) or not folder.stat().st_mode & 0o222
+
+
+def check_imports() -> list[Problem]:
+    """Check that no package of the engine lies in the current folder: Ray puts it first in its workers' paths.
+
+    Source: ``ray/_private/worker.py``, connect(): the driver's current folder goes to all workers.
+    """
+    problems = []
+    for name in ("verl", "vllm", "torch", "transformers", "ray"):
+        here = Path.cwd() / name / "__init__.py"
+        spec = find_spec(name) if here.exists() else None
+        if spec is not None and spec.origin and Path(spec.origin).resolve() != here.resolve():
+            what = f"{here.parent} would be imported by Ray's workers instead of the installed {name}"
+            problems.append(Problem("current folder", what, "start the launcher from another folder"))
+    return problems
+
+
 def check_disk(config: DictConfig, run_dir: Path, parameters: int | None) -> list[Problem]:
-    """Check that the checkpoint folder's disk has room for one checkpoint more than are kept.
+    """Check that the disks have room: one for the logs, one, or the same, for one checkpoint more than are kept.
 
     Args:
         config: the composed configuration.
         run_dir: where logs go.
-        parameters: the model's parameter count, or None if it is not known before a download.
+        parameters: the model's parameter count, or None if neither its files nor its architecture are known.
     """
     kept = (config.trainer.max_actor_ckpt_to_keep or 1) + 1 if config.trainer.save_freq > 0 else 0
-    needed = BYTES_BESIDE_CHECKPOINTS + kept * CHECKPOINT_BYTES_PER_PARAMETER * (parameters or 0)
+    checkpoints = Path(config.trainer.default_local_dir)
+    wanted = {
+        run_dir: (BYTES_BESIDE_CHECKPOINTS, "logs"),
+        checkpoints: (kept * CHECKPOINT_BYTES_PER_PARAMETER * (parameters or 0), "checkpoints"),
+    }
+    if _existing(run_dir).stat().st_dev == _existing(checkpoints).stat().st_dev:
+        wanted = {checkpoints: (sum(size for size, _ in wanted.values()), "logs and checkpoints")}
     problems = []
-    for folder in {run_dir, Path(config.trainer.default_local_dir)}:
-        existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-        free = shutil.disk_usage(existing).free
+    for folder, (needed, what_for) in wanted.items():
+        free = shutil.disk_usage(_existing(folder)).free
         if free < needed:
             problems.append(
                 Problem(
                     str(folder),
-                    f"{free / GIB:.1f} GiB free, about {needed / GIB:.1f} GiB needed for logs and checkpoints",
+                    f"{free / GIB:.1f} GiB free, about {needed / GIB:.1f} GiB needed for {what_for}",
                     "free some space, set RUN_DIR or CHECKPOINT_DIR to another disk, or save less often (SAVE_FREQ)",
                 )
             )
@@ -72,7 +117,7 @@ def check_devices(config: DictConfig, device: str) -> list[Problem]:
         config: the composed configuration.
         device: "cuda", "npu", or "cpu", which needs nothing.
     """
-    if device == "cpu" or _uses_a_cluster(config):
+    if device == "cpu" or uses_a_running_ray(config):
         return []
     nodes, wanted = config.trainer.nnodes, config.trainer.n_gpus_per_node
     if nodes > 1:
@@ -92,8 +137,8 @@ def check_devices(config: DictConfig, device: str) -> list[Problem]:
     return [Problem("trainer.n_gpus_per_node", what, f"set NGPUS_PER_NODE={found}, {elsewhere}")]
 
 
-def _uses_a_cluster(config: DictConfig) -> bool:
-    """Say whether verl joins a running Ray instead of starting one."""
+def uses_a_running_ray(config: DictConfig) -> bool:
+    """Say whether verl joins a running Ray, whose workers may be on other machines, instead of starting one."""
     addresses = (os.environ.get("RAY_ADDRESS"), OmegaConf.select(config, "ray_kwargs.ray_init.address"))
     return any(address and address != "local" for address in addresses)
 

@@ -1,11 +1,15 @@
 """Why Hydra refuses an override, and the key or value that was probably meant."""
 
+import ast
+import functools
 import re
 from difflib import SequenceMatcher
+from importlib.util import find_spec
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from grpo_launchpad.knobs import read_knobs
+from grpo_launchpad.launch.knobs import read_knobs
 from grpo_launchpad.preflight.override import key_of
 from grpo_launchpad.preflight.problem import Problem
 
@@ -21,7 +25,7 @@ REMOVED_KEYS = {
     "actor_rollout_ref.ref.router_replay": "write actor_rollout_ref.actor.megatron.router_replay",
 }
 # verl hands the keys of these dictionaries on as they are: to transformers, Megatron, vLLM or Ray.
-OPEN_DICTIONARY = re.compile(r"override_\w+|\w+_kwargs|ray_init")
+OPEN_DICTIONARY = re.compile(r"override_\w+|(?!val_)\w+_kwargs|ray_init")
 SUGGESTIONS = 3
 
 
@@ -70,10 +74,49 @@ def _instead(key: str, value: str, known: set[str], elsewhere: dict[str, set[str
     parent = key.rpartition(".")[0]
     if any(OPEN_DICTIONARY.fullmatch(part) for part in parent.split(".")) and _exists(parent, known):
         return f"if it is meant for what verl hands it to, add it with '++': ++{key}={value}"
+    if key.rpartition(".")[2] in fields_of(parent):
+        return f"verl's dataclass has it, its configuration tree does not: add it with '+': +{key}={value}"
     nearest = nearest_keys(key, known)
     if nearest:
         return f"did you mean {' or '.join(nearest)}?"
     return "correct the key; docs/en/launchers.md has those that knobs set"
+
+
+# Where verl makes a dataclass of a part of its configuration. Source: the _target_ of each in trainer/config.
+DATACLASSES = {
+    "actor_rollout_ref.rollout": "RolloutConfig",
+    "actor_rollout_ref.rollout.val_kwargs": "SamplingConfig",
+    "actor_rollout_ref.rollout.multi_turn": "MultiTurnConfig",
+    "actor_rollout_ref.rollout.agent": "AgentLoopConfig",
+    "actor_rollout_ref.rollout.checkpoint_engine": "CheckpointEngineConfig",
+    "actor_rollout_ref.actor": "ActorConfig",
+    "actor_rollout_ref.actor.fsdp_config": "FSDPEngineConfig",
+    "actor_rollout_ref.actor.megatron": "McoreEngineConfig",
+    "actor_rollout_ref.model": "HFModelConfig",
+}
+
+
+@functools.cache
+def fields_of(parent: str) -> frozenset[str]:
+    """Return the fields of the dataclass that verl makes of a part of its configuration, those of its bases included.
+
+    Read from verl's source: importing it takes seconds and wants a device.
+    """
+    spec = find_spec("verl")
+    if spec is None or parent not in DATACLASSES:
+        return frozenset()
+    classes: dict[str, ast.ClassDef] = {}
+    for file in sorted((Path(spec.submodule_search_locations[0]) / "workers" / "config").glob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        classes |= {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found: set[str] = set()
+    waiting = [DATACLASSES[parent]]
+    while waiting:
+        node = classes.get(waiting.pop())
+        if node is not None:
+            found |= {each.target.id for each in node.body if isinstance(each, ast.AnnAssign)}
+            waiting += [base.id for base in node.bases if isinstance(base, ast.Name)]
+    return frozenset(found)
 
 
 def _exists(parent: str, known: set[str]) -> bool:

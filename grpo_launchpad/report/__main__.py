@@ -1,10 +1,12 @@
-"""Command line: python -m grpo_launchpad.report runs/<name>"""
+"""Command line: grpo-launchpad report runs/<name>"""
 
 import argparse
 import json
 import os
 import sys
 from pathlib import Path
+
+from grpo_launchpad.runs.folder import RunFolder, write_whole
 
 from .figures import learning_curve
 from .page import duration, render
@@ -17,37 +19,28 @@ COLOURS = {"completed": "32", "failed": "31", "interrupted": "33"}
 def main(arguments: list[str] | None = None) -> int:
     """Write the report and return the exit code: 0, 1 when it cannot be written, 2 when the folder is no run."""
     parser = argparse.ArgumentParser(
-        prog="python -m grpo_launchpad.report",
+        prog="grpo-launchpad report",
         description="Write summary.json, report.html and learning_curve.svg into a run folder.",
     )
     parser.add_argument("folder", type=Path, metavar="runs/<name>", help="the folder a launcher wrote")
     folder = parser.parse_args(arguments).folder
+    files = RunFolder(folder)
     try:
         run = read_run(folder)
         summary = summarize(run)
         curve = learning_curve(run)
         if curve:
-            _write(folder / "learning_curve.svg", curve)
-        _write(folder / "summary.json", json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        _write(folder / "report.html", render(run, summary, curve))
+            write_whole(files.learning_curve, curve)
+        write_whole(files.summary, json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_whole(files.report, render(run, summary, curve))
     except RunFolderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}. Check the folder's permissions and space.", file=sys.stderr)
         return 1
-    print(_terminal_summary(summary, folder / "report.html"))
+    print(_terminal_summary(summary, files.report))
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace `path` at once, so that no reader sees half a file."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(text.encode("utf-8", errors="replace"))  # a model may write half a surrogate pair
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _terminal_summary(summary: dict, report: Path) -> str:

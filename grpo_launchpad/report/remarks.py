@@ -4,6 +4,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from grpo_launchpad.runs.folder import RunFolder
+
 from .run_folder import Run
 from .samples import Group
 from .summary import (
@@ -118,7 +120,7 @@ def _scorer_errors(run: Run):
                 f" ({_steps(list(shares))}); what failed counted as 0",
             )
     for attempt in run.attempts:
-        log = run.folder / f"log.{attempt.number}.txt"
+        log = RunFolder(run.folder).log(attempt.number)
         if log.is_file():
             with log.open("rb") as lines:
                 failures = dict.fromkeys(found[1] for found in map(_FAILURE.search, lines) if found)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from grpo_launchpad.runs.attempts import read_json_lines
+from grpo_launchpad.runs.folder import RunFolder
+
 FIRST_TRAINING_STEP = b"Training Progress:"  # verl's progress bar appears when the first training step starts
 LOG_TAIL_BYTES = 64 * 1024
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?)\s")
@@ -70,32 +73,30 @@ def read_run(folder: Path) -> Run:
     missing: list[str] = []
     unreadable: list[str] = []
 
-    def text(name: str) -> str | None:
-        path = folder / "launch" / name
+    files = RunFolder(folder)
+
+    def text(path: Path) -> str | None:
         if path.is_file():
             return path.read_text(encoding="utf-8", errors="replace")
-        missing.append(f"launch/{name}")
+        missing.append(str(path.relative_to(folder)))
         return None
 
-    attempts = _read_attempts(folder, missing, unreadable)
+    attempts = _read_attempts(files, missing, unreadable)
     metrics: dict[int, dict[str, float]] = {}
     abandoned: list[int] = []
     for attempt in attempts:
-        path = folder / f"metrics.{attempt.number}.jsonl"
+        path = files.metrics(attempt.number)
         if not path.is_file():
             missing.append(path.name)
             continue
         abandoned += _merge_attempt(metrics, attempt, _metric_records(path, unreadable))
-    if not any(folder.glob("metrics.*.jsonl")):
-        missing.append("metrics.1.jsonl")
+    if not attempts:
+        missing.append(files.metrics(1).name)
 
-    dumps = {}
-    for kind in ("train", "validation"):
-        dumps[kind] = {int(p.stem): p for p in (folder / "rollouts" / kind).glob("*.jsonl") if p.stem.isdecimal()}
-        if not dumps[kind]:
-            missing.append(f"rollouts/{kind}/<step>.jsonl")
+    dumps = {kind: files.rollouts_by_step(kind) for kind in ("train", "validation")}
+    missing += [f"rollouts/{kind}/<step>.jsonl" for kind, found in dumps.items() if not found]
 
-    command, config = text("command.sh"), text("resolved.yaml")
+    command, config = text(files.command), text(files.configuration)
     _correct_clip_ratios(metrics, config)
 
     return Run(
@@ -103,31 +104,15 @@ def read_run(folder: Path) -> Run:
         identity=identity,
         attempts=attempts,
         metrics=dict(sorted(metrics.items())),
-        train_dumps=dict(sorted(dumps["train"].items())),
-        validation_dumps=dict(sorted(dumps["validation"].items())),
+        train_dumps=dumps["train"],
+        validation_dumps=dumps["validation"],
         command=command,
         config=config,
-        environment=text("env.txt"),
+        environment=text(files.environment),
         missing=list(dict.fromkeys(missing)),
         unreadable=unreadable,
         abandoned_steps=sorted(set(abandoned) - metrics.keys()),
     )
-
-
-def json_lines(path: Path, unreadable: list[str]) -> Iterator[dict]:
-    """The JSON objects of a JSON Lines file; a line that is none, as a killed writer leaves, goes to `unreadable`."""
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError:
-                record = None
-            if isinstance(record, dict):
-                yield record
-            else:
-                unreadable.append(f"{path.name}, line {number}")
 
 
 def _correct_clip_ratios(metrics: dict[int, dict[str, float]], config: str | None) -> None:
@@ -147,7 +132,7 @@ def _correct_clip_ratios(metrics: dict[int, dict[str, float]], config: str | Non
 def _read_identity(folder: Path) -> dict:
     if not folder.is_dir():
         raise RunFolderError(f"{folder}: no such run folder. Give the folder a launcher wrote, such as runs/<name>.")
-    path = folder / "launch" / "run.json"
+    path = RunFolder(folder).identity
     try:
         identity = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -161,11 +146,11 @@ def _read_identity(folder: Path) -> dict:
     return identity
 
 
-def _read_attempts(folder: Path, missing: list[str], unreadable: list[str]) -> list[Attempt]:
+def _read_attempts(files: RunFolder, missing: list[str], unreadable: list[str]) -> list[Attempt]:
     attempts: dict[int, Attempt] = {}
-    path = folder / "launch" / "attempts.jsonl"
+    path = files.attempts
     if path.is_file():
-        for record in json_lines(path, unreadable):
+        for record in read_json_lines(path, unreadable):
             number = record.get("attempt")
             if not isinstance(number, int):
                 unreadable.append(f"{path.name}, a line without an attempt number")
@@ -175,13 +160,11 @@ def _read_attempts(folder: Path, missing: list[str], unreadable: list[str]) -> l
             attempt.ended_at = record.get("ended_at", attempt.ended_at)
             attempt.exit_code = record.get("exit_code", attempt.exit_code)
     else:
-        missing.append("launch/attempts.jsonl")
-    for path in [*folder.glob("metrics.*.jsonl"), *folder.glob("log.*.txt")]:
-        number = path.name.split(".")[1]
-        if number.isdecimal():
-            attempts.setdefault(int(number), Attempt(int(number)))
+        missing.append(str(path.relative_to(files.path)))
+    for number in files.numbers_of_attempts():
+        attempts.setdefault(number, Attempt(number))
     for attempt in attempts.values():
-        log = folder / f"log.{attempt.number}.txt"
+        log = files.log(attempt.number)
         if log.is_file():
             attempt.first_step_at, attempt.last_log_at = _first_step_time(log), _last_time(log)
         else:
@@ -190,7 +173,7 @@ def _read_attempts(folder: Path, missing: list[str], unreadable: list[str]) -> l
 
 
 def _metric_records(path: Path, unreadable: list[str]) -> Iterator[tuple[int, dict[str, float]]]:
-    for record in json_lines(path, unreadable):
+    for record in read_json_lines(path, unreadable):
         step, data = record.get("step"), record.get("data")
         if not isinstance(step, int) or not isinstance(data, dict):
             unreadable.append(f"{path.name}, a line without step and data")

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from statistics import fmean
 
-from .run_folder import Run, json_lines
+from grpo_launchpad.runs.attempts import read_json_lines
+
+from .run_folder import Run
 
 EXAMPLES_SHOWN = 6
 
@@ -74,7 +76,7 @@ def last_training_groups(run: Run) -> tuple[int, list[Group]] | None:
     if not dumped:
         return None
     groups: dict[str, list[Sample]] = {}
-    for record in json_lines(run.train_dumps[dumped[-1]], run.unreadable):
+    for record in read_json_lines(run.train_dumps[dumped[-1]], run.unreadable):
         sample = _sample(record)
         if sample is not None:
             # verl's uid is <prompt>_<answer>_<output>; two rows of a data set may share one prompt text.
@@ -88,7 +90,7 @@ def last_training_groups(run: Run) -> tuple[int, list[Group]] | None:
 
 def _by_prompt(run: Run, step: int) -> dict[str, Sample]:
     samples: dict[str, Sample] = {}
-    for record in json_lines(run.validation_dumps[step], run.unreadable):
+    for record in read_json_lines(run.validation_dumps[step], run.unreadable):
         sample = _sample(record)
         if sample is not None:
             samples.setdefault(sample.prompt, sample)

@@ -2,7 +2,8 @@
 
     client.py SOCKET PYTHON [arguments for Python...]
 
-Standard library only, and little of it: this starts in milliseconds. If no server answers, it becomes PYTHON itself.
+Standard library only, and little of it: this starts in milliseconds. If there is no server, or it ends before it has
+forked the worker, as it does when an import of its fails, this process becomes PYTHON itself.
 """
 
 import array
@@ -34,12 +35,12 @@ def main() -> int:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.connect(server_socket)
+        send_request(connection, arguments)
+        worker = receive_number(connection)
     except OSError:
-        os.execv(python, [python, *arguments])
-    send_request(connection, arguments)
-    worker = receive_number(connection)
+        worker = None
     if worker is None:
-        return 1
+        os.execv(python, [python, *arguments])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: os.kill(worker, received))
     code = receive_number(connection)

@@ -19,7 +19,6 @@ from data_prep.pipeline import command_line
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "data_prep" / "samples"
-FULL = ROOT.parent / "shared" / "data"
 FINISHED = ["card.md", "manifest.json", "prompt_lengths.svg", "test.parquet", "train.parquet"]
 
 
@@ -58,7 +57,7 @@ def script(name: str, *arguments: object, cwd: Path, **options) -> subprocess.Co
     """Run data_prep/<name>.py as a user does; ``environment`` is added to the present one."""
     environment = os.environ | options.pop("environment", {})
     command = [sys.executable, ROOT / "data_prep" / f"{name}.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, **options)
 
 
 @contextlib.contextmanager
@@ -83,7 +82,7 @@ def started(name: str, *arguments: object, cwd: Path):
 
 def wait_until_it_writes(process: subprocess.Popen, out: Path) -> None:
     """Wait for unfinished files with content."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not any(file.stat().st_size > 1000 for file in list(out.glob(".partial-*/*"))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "nothing was written"

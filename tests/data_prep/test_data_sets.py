@@ -17,7 +17,6 @@ from grpo_launchpad.hubs import HubError
 from reward_score import SCORERS, compute_score
 from reward_score.self_test import Row, self_test
 from tests.data_prep.scripts import (
-    FULL,
     ROOT,
     SAMPLES,
     contents,
@@ -30,10 +29,13 @@ from tests.data_prep.scripts import (
     script,
     write_lines,
 )
+from tests.full_data import FULL_DATA, needs
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "data_prep").glob("[a-z]*.py"))
 NAMES = [name for name in SCRIPTS if name != "custom"]
-needs_full_data = pytest.mark.skipif(not FULL.is_dir(), reason="the full data sets are not here")
+ALL_OF_MATH = ("math/train.jsonl", "math/test.jsonl")
+OTHERS = ("math500/test.jsonl", "aime24/test.jsonl", "aime25/test.jsonl", "amc23/test.json")
+ALL_PUZZLES = ("kk_logic/3ppl_train.parquet", "kk_logic/3ppl_test.parquet")
 
 BOXED = r"Let's think step by step and output the final answer within \boxed{}."
 THINK = (
@@ -429,14 +431,14 @@ def test_a_script_with_the_name_of_a_python_module_runs(tmp_path, inside, safe_p
     command = [sys.executable, "math.py" if inside else ROOT / "data_prep" / "math.py", "--out", tmp_path / "out"]
     command += ["--source", SAMPLES / "math", "--limit", "5"]
     environment = {"PYTHONSAFEPATH": safe_path, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "out")) == 5
 
 
-@needs_full_data
+@needs(*ALL_OF_MATH)
 def test_all_of_math_but_its_known_faults(tmp_path):
-    prepared("math", "--source", FULL / "math", "--out", tmp_path)
+    prepared("math", "--source", FULL_DATA / "math", "--out", tmp_path)
     splits = manifest(tmp_path)["splits"]
     assert {name: (split["rows_in"], split["rows_out"]) for name, split in splits.items()} == {
         "train": (7500, 7496),
@@ -450,35 +452,35 @@ def test_all_of_math_but_its_known_faults(tmp_path):
     assert len(rows(tmp_path, "test")) == 5000
 
 
-@needs_full_data
+@needs(*ALL_OF_MATH)
 @pytest.mark.parametrize("limit", [959, 960])
 def test_a_limit_does_not_make_a_known_fault_of_math_an_unknown_one(tmp_path, limit):
-    prepared("math", "--source", FULL / "math", "--limit", limit, "--split", "train", "--out", tmp_path)
+    prepared("math", "--source", FULL_DATA / "math", "--limit", limit, "--split", "train", "--out", tmp_path)
     assert len(rows(tmp_path)) == limit - (limit > 959)
 
 
-@needs_full_data
+@needs(*OTHERS)
 def test_the_other_full_data_sets(tmp_path):
-    prepared("math500", "--source", FULL / "math500", "--out", tmp_path / "math500")
+    prepared("math500", "--source", FULL_DATA / "math500", "--out", tmp_path / "math500")
     assert len(rows(tmp_path / "math500", "test")) == 500
     for year in ("aime24", "aime25"):
-        prepared("aime", "--source", FULL / year / "test.jsonl", "--split", year, "--out", tmp_path / "aime")
+        prepared("aime", "--source", FULL_DATA / year / "test.jsonl", "--split", year, "--out", tmp_path / "aime")
     assert sorted(manifest(tmp_path / "aime")["splits"]) == ["aime24", "aime25"]
     for year in ("aime24", "aime25"):
         golds = [row["reward_model"]["ground_truth"] for row in rows(tmp_path / "aime", year)]
         assert len(golds) == 30
         assert all(0 <= int(gold) <= 999 and gold == str(int(gold)) for gold in golds)
-    prepared("amc", "--source", FULL / "amc23", "--out", tmp_path / "amc")
+    prepared("amc", "--source", FULL_DATA / "amc23", "--out", tmp_path / "amc")
     golds = [row["reward_model"]["ground_truth"] for row in rows(tmp_path / "amc", "test")]
-    raw = [record["answer"] for record in json.loads((FULL / "amc23" / "test.json").read_text())]
+    raw = [record["answer"] for record in json.loads((FULL_DATA / "amc23" / "test.json").read_text())]
     assert len(golds) == 83
     assert golds == [str(int(answer)) for answer in raw]
 
 
-@needs_full_data
+@needs(*ALL_PUZZLES)
 def test_all_puzzles_of_knights_and_knaves(tmp_path):
     for split, count in (("train", 900), ("test", 100)):
-        file = FULL / "kk_logic" / f"3ppl_{split}.parquet"
+        file = FULL_DATA / "kk_logic" / f"3ppl_{split}.parquet"
         prepared("kk_logic", "--source", file, "--split", split, "--out", tmp_path)
         published = pq.read_table(file).to_pylist()
         found = rows(tmp_path, split)

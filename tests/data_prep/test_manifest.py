@@ -10,7 +10,6 @@ import pytest
 from data_prep.pipeline import prepare as preparation
 from data_prep.pipeline import sources
 from tests.data_prep.scripts import (
-    FULL,
     SAMPLES,
     manifest,
     prepare,
@@ -199,9 +198,14 @@ def test_the_picture_is_one_that_a_browser_shows(tmp_path):
     assert "train" in "".join(picture.itertext())
 
 
-@pytest.mark.skipif(not FULL.is_dir(), reason="the full data sets are not here")
 def test_faults_that_are_kept_are_on_the_card_too(tmp_path):
-    done = prepared("math", "--source", FULL / "math", "--limit", 500, "--out", tmp_path)
+    question = "At dawn seven tired bakers carried ninety warm loaves to the old market and sold all but four of them."
+    first, second = (
+        {"problem": f"{question} {asked}", "solution": r"\boxed{4}", "level": "Level 1", "type": "Algebra"}
+        for asked in ("How many loaves did they bring home?", "How many loaves did they carry home?")
+    )
+    folder = source(tmp_path / "source", [first], [second])
+    done = prepared("math", "--source", folder, "--out", tmp_path)
     kept = manifest(tmp_path)["splits"]["train"]["kept"]["near-overlap"]
     assert kept["rows"] > 0
     assert f"near-overlap: {kept['rows']:,} kept" in done.stdout

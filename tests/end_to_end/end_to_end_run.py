@@ -12,7 +12,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "examples" / "grpo_trainer" / "run_tiny_cpu_arithmetic.sh"
-RUN_SECONDS = 420
+RUN_SECONDS = 1800  # a run takes a minute or two; this is for one that hangs
 
 
 class Run:

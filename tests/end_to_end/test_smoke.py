@@ -10,7 +10,7 @@ from end_to_end_run import ROOT
 from transformers import AutoModelForCausalLM
 
 LAUNCHERS = ROOT / "examples" / "grpo_trainer"
-SECONDS = 420
+SECONDS = 1800  # a run takes a minute or two; this is for one that hangs
 
 
 def run(command: list, **environment: str) -> None:

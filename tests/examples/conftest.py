@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from data_prep import arithmetic
 from data_prep.pipeline.verl_parquet import make_row
 from tests.examples.launcher_file import LAUNCHERS, REPRESENTATIVES, WITHOUT_SMOKE, Launcher, one_of_each
-from tests.examples.sandbox import Result, Sandbox
+from tests.examples.sandbox import Sandbox
 from tests.examples.verl_acceptance import Examination, examine, read_yaml_in_c
 from tests.verl_files import write_split
 
@@ -52,21 +52,7 @@ def dry_sandbox(tmp_path_factory, data) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def command(dry_sandbox) -> Callable[..., Result]:
-    """Print a launcher's command; several tests look at the same run."""
-    printed: dict[tuple, Result] = {}
-
-    def run(launcher: Launcher, **environment: str) -> Result:
-        key = (launcher.name, *sorted(environment.items()))
-        if key not in printed:
-            printed[key] = dry_sandbox.print_command(launcher.name, **environment)
-        return printed[key]
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def examination(request, command) -> Iterator[Callable[..., Examination]]:
+def examination(request) -> Iterator[Callable[..., Examination]]:
     """Show a launcher's command to verl; several tests look at the same answer.
 
     Two processes do it, on two cores, for all launchers of the session's tests at once.
@@ -74,21 +60,17 @@ def examination(request, command) -> Iterator[Callable[..., Examination]]:
     with ProcessPoolExecutor(2, multiprocessing.get_context("fork"), read_yaml_in_c) as processes:
         begun: dict[tuple, Future[Examination]] = {}
 
-        def begin(launcher: Launcher, **environment: str) -> Future[Examination]:
-            key = (launcher.name, *environment)
+        def begin(launcher: Launcher, **variables: str) -> Future[Examination]:
+            key = (launcher.name, *variables)
             if key not in begun:
-                try:
-                    begun[key] = processes.submit(examine, command(launcher, **environment).printed_arguments())
-                except AssertionError as error:  # the tests of this launcher fail, not those of all others
-                    begun[key] = Future()
-                    begun[key].set_exception(error)
+                begun[key] = processes.submit(examine, launcher.plan(**variables).overrides)
             return begun[key]
 
         for item in request.session.items:
             if "examination" in item.fixturenames:
                 for name, launcher in item.callspec.params.items():
                     begin(launcher, **({"SMOKE": "1"} if name == "smoke_launcher" else {}))
-        yield lambda launcher, **environment: begin(launcher, **environment).result()
+        yield lambda launcher, **variables: begin(launcher, **variables).result()
         processes.shutdown(cancel_futures=True)
 
 
@@ -96,8 +78,8 @@ def examination(request, command) -> Iterator[Callable[..., Examination]]:
 def configuration(examination) -> Callable[..., DictConfig]:
     """A launcher's configuration."""
 
-    def of(launcher: Launcher, **environment: str) -> DictConfig:
-        answer = examination(launcher, **environment)
+    def of(launcher: Launcher, **variables: str) -> DictConfig:
+        answer = examination(launcher, **variables)
         assert answer.config is not None, answer.refusal
         return answer.config
 

@@ -1,10 +1,11 @@
 """A user's mistake: one message that names the knob and where it stands, exit code 2, nothing started or written."""
 
 import re
+import sys
 
 import pytest
 
-from tests.examples.launcher_file import BY_NAME, WITHOUT_SMOKE, Launcher
+from tests.examples.launcher_file import WITHOUT_SMOKE
 from tests.examples.sandbox import Sandbox
 
 TINY = "run_tiny_cpu_arithmetic"
@@ -42,17 +43,103 @@ def refused(sandbox: Sandbox, launcher: str, *overrides: str, **environment: str
     return result.stderr
 
 
-def line_of(launcher: Launcher, knob: str) -> int:
-    return 1 + next(i for i, line in enumerate(launcher.lines) if line.startswith(f"{knob}="))
-
-
 @pytest.mark.parametrize(("knob", "value", "wanted"), NONSENSE, ids=lambda value: re.sub(r"\W+", "-", value))
-def test_nonsense_in_a_knob_is_named_with_its_line(untouched, knob, value, wanted):
-    message = refused(untouched, TINY, **{knob: value})
-    assert message.endswith(f"{knob}={value} is not {wanted}\n")
-    launcher = BY_NAME[TINY]
-    where = f"{launcher.path.name}:{line_of(launcher, knob)}: {knob}=" if knob in launcher.knobs else f": {knob}="
-    assert where in message
+def test_nonsense_in_a_knob_is_named(untouched, knob, value, wanted):
+    assert refused(untouched, TINY, **{knob: value}) == f"{TINY}: {knob}={value} is not {wanted}\n"
+
+
+def test_nonsense_in_a_launcher_is_named_with_its_line(sandbox):
+    launcher = sandbox.project / "examples" / "grpo_trainer" / f"{TINY}.sh"
+    text = launcher.read_text()
+    launcher.write_text(text.replace("TRAIN_BATCH_SIZE:=32", "TRAIN_BATCH_SIZE:=many"))
+    line = 1 + text[: text.index("TRAIN_BATCH_SIZE:=32")].count("\n")
+    message = refused(sandbox, TINY)
+    assert message.endswith(f"{launcher.name}:{line}: TRAIN_BATCH_SIZE=many is not a whole number above 0\n")
+
+
+MISTAKES = {
+    "TRAIN_BATCHSIZE=8": "is TRAIN_BATCH_SIZE meant?",
+    "train_batch_size=8": "is TRAIN_BATCH_SIZE meant?",
+    "DRYRUN=1": "is DRY_RUN meant?",
+    "SMOKE=maybe": "write SMOKE=1 or SMOKE=0",
+    "USE_KL_LOSS=False": "set KL_LOSS_COEF",
+    "ALL_OFFLOAD=True": "set PARAM_OFFLOAD",
+    "INFER_BACKEND=a b": "INFER_BACKEND=a b is not a single word",
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_variable_in_vain_is_named_with_what_was_meant(untouched, mistake):
+    name, value = mistake.split("=")
+    assert MISTAKES[mistake] in refused(untouched, TINY, **{name: value})
+
+
+@pytest.mark.parametrize("flag", ["--cfg", "-m", "--no-such-flag"])
+def test_a_flag_is_no_override(untouched, flag):
+    assert f"{flag} is no override" in refused(untouched, TINY, flag)
+
+
+def test_two_names_of_one_knob_must_agree(untouched):
+    message = refused(untouched, TINY, ROLLOUT_TP="1", GEN_TP="2")
+    assert "ROLLOUT_TP=1 and GEN_TP=2 are the same setting" in message
+    untouched.print_command(TINY, ROLLOUT_TP="1", GEN_TP="1")
+
+
+def test_a_launcher_that_loses_its_arguments_is_refused(sandbox):
+    launcher = sandbox.project / "examples" / "grpo_trainer" / f"{TINY}.sh"
+    launcher.write_text(launcher.read_text().replace(' "$@"', ""))
+    assert "its last line must end in" in refused(sandbox, TINY, "trainer.total_epochs=1")
+
+
+def test_a_launcher_with_another_form_of_name_is_refused(sandbox):
+    folder = sandbox.project / "examples" / "grpo_trainer"
+    (folder / "mine.sh").write_text((folder / f"{TINY}.sh").read_text())
+    assert "a launcher is named run_<model>_<backend>_<task>.sh" in refused(sandbox, "mine")
+
+
+def test_a_new_launcher_without_most_knobs_is_planned(sandbox):
+    """What a page does not say is verl's own; nothing behind it relies on a knob."""
+    text = """set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
+MODEL=(
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen2.5-0.5B-Instruct}"
+)
+launch::run "${MODEL[@]}" "$@"
+"""
+    (sandbox.project / "examples" / "grpo_trainer" / "run_mine_fsdp_gsm8k.sh").write_text(text)
+    for variables in ({}, {"SMOKE": "1"}):
+        settings = sandbox.print_command("run_mine_fsdp_gsm8k", **variables).settings()
+        assert settings["trainer.experiment_name"].startswith("'run_mine_fsdp_gsm8k")
+
+
+def test_a_python_without_the_packages_is_told_what_it_lacks(untouched, tmp_path):
+    bare = untouched.program("bare-python", f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    result = untouched.launch(TINY, DRY_RUN="1", PYTHON=str(bare))
+    assert result.returncode == 2
+    assert "run `make install`" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_projects_environment_is_used_where_the_active_one_has_no_verl(untouched, tmp_path):
+    """A newcomer is often in an environment of something else."""
+    for folder in ("bin", "lib/python3.11/site-packages"):
+        (tmp_path / "other" / folder).mkdir(parents=True)
+    (tmp_path / "other" / "bin" / "python").write_text("#!/bin/sh\nexit 97\n")
+    (tmp_path / "other" / "bin" / "python").chmod(0o755)
+    sandbox_python = untouched.environment["PYTHON"]
+    own = untouched.project / ".venv" / "bin" / "python"
+    own.parent.mkdir(parents=True)
+    own.symlink_to(sandbox_python)
+    try:
+        result = untouched.launch(
+            TINY, DRY_RUN="1", PREFLIGHT="0", VIRTUAL_ENV=str(tmp_path / "other"), without=("PYTHON",)
+        )
+    finally:
+        own.unlink()
+        own.parent.rmdir()
+        own.parent.parent.rmdir()
+    assert result.returncode == 0, result.stderr
+    assert str(own) in result.stdout
 
 
 def test_nonsense_in_a_smoke_run_is_refused_before_anything_is_computed_with_it(untouched):

@@ -6,12 +6,12 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.architectures import Architecture, of_model, published
+from grpo_launchpad.launch.knobs import knob_of
 from grpo_launchpad.preflight.batch import check_batch, check_integers
 from grpo_launchpad.preflight.compose import compose
 from grpo_launchpad.preflight.keys import check_dead_keys
 from grpo_launchpad.preflight.layout import check_layout, layout_of
 from grpo_launchpad.preflight.types import check_types
-from tests.examples.sandbox import split_override
 
 # Where a key that verl's tree lacks may be added: below its dataclasses, which test_verl_accepts_it makes and which
 # refuse what they do not have, and in dictionaries that it hands on as they are.
@@ -38,6 +38,7 @@ RECIPE = {
     "PARAM_OFFLOAD",
     "OPTIMIZER_OFFLOAD",
     "REF_OFFLOAD",
+    "ROLLOUT_ENGINE",
     "ROLLOUT_TP",
     "GPU_MEMORY_UTILIZATION",
 }
@@ -101,7 +102,7 @@ def test_verl_accepts_it(launcher, examination):
     assert not examination(launcher).refusal
 
 
-def test_is_what_its_name_says_and_passes_the_checks(launcher, command, configuration):
+def test_is_what_its_name_says_and_passes_the_checks(launcher, configuration):
     config = configuration(launcher)
     assert config.algorithm.adv_estimator == "grpo"
     assert config.actor_rollout_ref.actor.strategy == {"fsdp": "fsdp2", "megatron": "megatron"}[launcher.engine]
@@ -109,7 +110,7 @@ def test_is_what_its_name_says_and_passes_the_checks(launcher, command, configur
     assert config.trainer.default_local_dir.endswith(f"/the project/runs/{launcher.name}/checkpoints")
     assert config.data.train_files.endswith(f"/the project/data/{launcher.task}/train.parquet")
     model = config.actor_rollout_ref.model.path
-    check_statically(config, command(launcher).printed_arguments(), of_model(model))
+    check_statically(config, launcher.plan().overrides, of_model(model))
 
 
 def test_names_the_model_that_it_trains(launcher):
@@ -121,17 +122,17 @@ def test_verl_accepts_it_as_a_smoke_run(smoke_launcher, examination):
     assert not examination(smoke_launcher, SMOKE="1").refusal
 
 
-def test_a_smoke_run_is_small_and_passes_the_checks(smoke_launcher, command, configuration):
-    smoke = {"SMOKE": "1"}
-    config = configuration(smoke_launcher, **smoke)
-    check_statically(config, command(smoke_launcher, **smoke).printed_arguments(), architecture=None)
+def test_a_smoke_run_is_small_and_passes_the_checks(smoke_launcher, configuration):
+    plan = smoke_launcher.plan(SMOKE="1")
+    config = configuration(smoke_launcher, SMOKE="1")
+    check_statically(config, plan.overrides, architecture=None)
     full = configuration(smoke_launcher)
     gpus = full.trainer.nnodes * full.trainer.n_gpus_per_node
     assert config.trainer.nnodes == 1
     assert config.trainer.n_gpus_per_node in ((4, 8) if smoke_launcher.engine == "megatron" else (min(gpus, 2),))
     assert config.trainer.total_training_steps == config.trainer.save_freq == config.trainer.test_freq == 2
     assert config.trainer.default_local_dir.endswith(f"/runs/{smoke_launcher.name}.smoke/checkpoints")
-    assert command(smoke_launcher, **smoke).printed_exports()["VERL_PLATFORM"] == "cpu"
+    assert plan.variables["VERL_PLATFORM"] == "cpu"
 
 
 def test_a_smoke_run_keeps_every_way_of_sharing_the_work(smoke_launcher, configuration):
@@ -141,8 +142,8 @@ def test_a_smoke_run_keeps_every_way_of_sharing_the_work(smoke_launcher, configu
         assert min(of_full, 2) <= of_small <= of_full
 
 
-def test_a_smoke_run_keeps_the_keys_of_the_launcher(smoke_launcher, command):
-    full, smoke = command(smoke_launcher).settings(), command(smoke_launcher, SMOKE="1").settings()
+def test_a_smoke_run_keeps_the_keys_of_the_launcher(smoke_launcher):
+    full, smoke = smoke_launcher.settings(), smoke_launcher.settings(SMOKE="1")
     machine = re.compile("fsdp_size|parallel|pipeline|optimizer_.*offload|overlap_cpu|use_precision_aware")
     of_the_machine = {key for key in full if machine.search(key)}
     of_the_engine = {f"actor_rollout_ref.rollout.{key}" for key in ("max_num_seqs", "max_num_batched_tokens")}
@@ -151,30 +152,23 @@ def test_a_smoke_run_keeps_the_keys_of_the_launcher(smoke_launcher, command):
     assert set(full) - of_the_machine - of_the_engine - budgets - npu <= set(smoke)
 
 
-def test_adds_keys_only_where_verl_has_a_use_for_them(launcher, command):
-    added = [split_override(text)[0] for text in command(launcher).printed_arguments() if text.startswith("+")]
+def test_adds_keys_only_where_verl_has_a_use_for_them(launcher):
+    added = [key for key, setting in launcher.plan().settings.items() if "+" in setting.prefix]
     assert not [key for key in added if not key.startswith(OPEN)]
 
 
-def test_arrays_repeat_no_key(launcher, command):
-    """An array comes after the knobs: a knob's key in it would make the knob dead."""
-    keys = [split_override(argument)[0] for argument in command(launcher).printed_arguments()]
-    elements = sum(launcher.arrays.values())
-    plumbing, of_arrays = keys[: len(keys) - elements], keys[len(keys) - elements :]
-    assert len(set(of_arrays)) == elements
-    assert not set(of_arrays) & set(plumbing)
-    assert not set(of_arrays) & {key for knob in launcher.table() for key in knob.keys}
-
-
 def test_no_knob_repeats_the_default_of_verl_without_a_reason(launcher, configuration, default_configuration):
-    keys = {knob.name: knob.keys[0] for knob in launcher.table()}
     config, default = configuration(launcher), default_configuration(launcher.engine)
+    lines = launcher.path.read_text().splitlines()
     without_effect = [
-        match["name"]
-        for match in launcher.knob_lines
-        if not match["reason"]
-        and match["name"] not in RECIPE
-        and OmegaConf.select(config, keys[match["name"]]) == OmegaConf.select(default, keys[match["name"]])
+        line.knob
+        for line in launcher.page.lines
+        if line.knob
+        and not line.reason
+        and not lines[line.number - 2].strip().startswith("#")  # a reason too long for the line stands above it
+        and line.knob not in RECIPE
+        and OmegaConf.select(config, line.key) == OmegaConf.select(default, line.key)
+        and knob_of(line.key, launcher.engine).keys[0] == line.key
     ]
     assert not without_effect
 

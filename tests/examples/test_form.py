@@ -6,18 +6,58 @@ import sys
 from itertools import combinations
 from pathlib import Path
 
-from tests.examples.launcher_file import (
-    ARRAY_LINE,
-    ARRAYS,
-    BY_NAME,
-    ELEMENT_LINE,
-    FOLDER,
+from grpo_launchpad.launch.knobs import knob_of
+from grpo_launchpad.launch.page import ARRAY, ELEMENT, FRAME
+from grpo_launchpad.launch.plan import Source
+from tests.examples.launcher_file import ARRAYS, BY_NAME, FOLDER, LAUNCHERS, ROOT, TASKS, Launcher
+
+SOURCE_LINES = (
     FRAME,
-    KNOB_LINE,
-    LAUNCHERS,
-    ROOT,
-    TASKS,
+    "# shellcheck source=../lib/launch.sh",
+    'source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"',
 )
+LONGEST_PAGE = 110
+MOST_SHARED = 0.6
+# What the library may set beside the page: it moves bytes, names, prints, or starts processes. The device's keys, which
+# have one right value there, are in grpo_launchpad/launch/devices.py with their reasons.
+OF_THE_LIBRARY = {
+    "trainer.project_name",
+    "trainer.experiment_name",
+    "trainer.default_local_dir",
+    "trainer.rollout_data_dir",
+    "trainer.validation_data_dir",
+    "trainer.logger",
+    "hydra.run.dir",
+    "hydra.output_subdir",
+}
+# What a reader of any recipe looks for: verl's key, with its value even where it is verl's own default.
+ON_EVERY_PAGE = {
+    "algorithm.adv_estimator",
+    "actor_rollout_ref.rollout.n",
+    "actor_rollout_ref.actor.ppo_mini_batch_size",
+    "actor_rollout_ref.actor.optim.lr",
+    "actor_rollout_ref.actor.use_kl_loss",
+    "actor_rollout_ref.actor.kl_loss_coef",
+    "data.train_files",
+    "data.val_files",
+    "data.train_batch_size",
+    "data.max_prompt_length",
+    "data.max_response_length",
+    "data.filter_overlong_prompts",
+    "reward.custom_reward_function.path",
+    "reward.custom_reward_function.reward_kwargs.rewards",
+    "actor_rollout_ref.model.path",
+    "actor_rollout_ref.actor.use_dynamic_bsz",
+    "actor_rollout_ref.actor.ppo_max_token_len_per_gpu",
+    "actor_rollout_ref.rollout.name",
+    "actor_rollout_ref.rollout.tensor_model_parallel_size",
+    "actor_rollout_ref.rollout.max_model_len",
+    "trainer.nnodes",
+    "trainer.n_gpus_per_node",
+    "trainer.total_epochs",
+    "trainer.test_freq",
+    "trainer.save_freq",
+}
 
 # What a reader can count on finding: model, backends, tasks (any of them for each backend).
 REQUIRED = [
@@ -88,43 +128,89 @@ def test_header_says_what_it_is_what_it_needs_where_from_and_how_to_call_it(laun
     assert set(re.findall(r"python data_prep/(\S+)\.py", text)) <= {launcher.task}
 
 
-def test_is_a_page_of_knobs_and_arrays_and_one_call(launcher):
-    start = launcher.lines.index(FRAME[0])
-    assert tuple(launcher.lines[start : start + 3]) == FRAME
-    expansions = "".join(f'"${{{name}[@]}}" ' for name in launcher.arrays)
-    assert launcher.lines[-1] == f'launch::run {expansions}"$@"'
-    assert set(launcher.arrays) <= set(ARRAYS)
+def test_is_a_page_of_arrays_and_one_call(launcher):
+    start = launcher.text_lines.index(FRAME)
+    assert tuple(launcher.text_lines[start : start + 3]) == SOURCE_LINES
+    arrays = []
     inside = False
-    for line in launcher.body:
+    for line in launcher.text_lines[start + 3 : -1]:
         comment = not line or line.lstrip().startswith("#")
         if inside:
-            assert comment or line == ")" or ELEMENT_LINE.fullmatch(line), line
+            assert comment or line == ")" or ELEMENT.fullmatch(line), line
             inside = line != ")"
         else:
-            array = ARRAY_LINE.fullmatch(line)
-            assert comment or array or KNOB_LINE.fullmatch(line), line
-            inside = array is not None and array["element"] is None
+            array = ARRAY.fullmatch(line)
+            assert comment or array, line
+            inside = array is not None
+            arrays += [array["name"]] if array else []
     assert not inside
-    assert len(launcher.lines) <= 110
+    assert arrays == [name for name in ARRAYS if name in arrays], "in the order of every other page"
+    expansions = "".join(f'"${{{name}[@]}}" ' for name in arrays)
+    assert launcher.text_lines[-1] == f'launch::run {expansions}"$@"'
+    assert len(launcher.text_lines) <= LONGEST_PAGE
 
 
-def test_names_each_knob_and_array_once_and_all_knobs_are_known(launcher):
-    names = [match["name"] for match in launcher.knob_lines]
-    assert len(names) == len(set(names))
-    unknown = set(names) - {knob.name for knob in launcher.table()}
-    assert not unknown, f"not in examples/lib/knobs.txt for {launcher.engine}: {unknown}"
+def test_each_key_stands_once_with_the_knob_that_the_table_has_for_it(launcher):
+    keys = [line.key for line in launcher.page.lines]
+    assert len(keys) == len(set(keys))
+    for line in launcher.page.lines:
+        knob = knob_of(line.key, launcher.engine)
+        if knob is None:
+            assert not line.knob, f"{line.key} has no row in knobs.txt"
+        else:
+            names = re.findall(r"\$\{([A-Z_]+)", line.text)
+            assert knob.name in names, f"{line.key} without its knob: write ${{{knob.name}:={line.default}}}"
+            assert line.prefix == knob.prefix
 
 
-def test_launchers_share_at_most_half_of_what_they_say_beside_their_knobs():
-    def shared(pair) -> float:
-        few, many = sorted(pair, key=lambda launcher: len(launcher.code))
-        lines = list(many.code_beside_frame_and_knobs)
-        equal = [lines.remove(line) for line in few.code_beside_frame_and_knobs if line in lines]
-        return len(equal) / len(few.code)
+def test_what_changes_the_result_or_the_memory_stands_on_the_page_with_its_key(launcher):
+    plan = launcher.plan()
+    beside = {key for key, setting in plan.settings.items() if setting.origin.source is Source.PROJECT}
+    beside |= {key for key, setting in plan.settings.items() if setting.origin.source is Source.TRACKER}
+    assert beside == OF_THE_LIBRARY
+    page = {line.key for line in launcher.page.lines}
+    engine = "model_engine" if launcher.engine == "megatron" else "actor_rollout_ref.actor.strategy"
+    assert page >= ON_EVERY_PAGE | {engine}
+    if launcher.fields.is_lora and launcher.engine == "fsdp":
+        assert "actor_rollout_ref.rollout.load_format" in page
+    device = {key for key, setting in plan.settings.items() if setting.origin.source is Source.DEVICE}
+    assert page | beside | device == set(plan.settings)
 
-    alike = sorted(((shared(pair), pair) for pair in combinations(LAUNCHERS, 2)), key=lambda found: -found[0])
-    report = "\n".join(f"{share:.0%} {a.name} and {b.name}" for share, (a, b) in alike[:10])
-    assert alike[0][0] <= 0.5, report
+
+def test_numbers_that_follow_from_others_agree_with_them(launcher):
+    settings = launcher.settings()
+    lengths = [int(settings[f"data.max_{part}_length"]) for part in ("prompt", "response")]
+    assert settings["actor_rollout_ref.rollout.max_model_len"] == str(sum(lengths))
+    coefficient = float(settings["actor_rollout_ref.actor.kl_loss_coef"])
+    assert settings["actor_rollout_ref.actor.use_kl_loss"] == str(coefficient > 0)
+    for split in ("train", "val"):
+        assert f"/{launcher.task}/" in settings[f"data.{split}_files"]
+
+
+def words(launcher: Launcher) -> set[str]:
+    """What a launcher says in its own words: sources, arithmetic, reasons; not its title, nor how it is called."""
+    comments = [line.strip() for line in launcher.text_lines if line.strip().startswith("#")]
+    comments += [line.reason for line in launcher.page.lines if line.reason]
+    common = ("#!", "# GRPO |", "# shellcheck", "# ---", "#   ", "prompt + response")
+    return {text for text in comments if not text.startswith(common) and text != "#"}
+
+
+def shared(one: Launcher, other: Launcher) -> float:
+    """The share of the fewer words that the other launcher has as well."""
+    fewer, more = sorted((words(one), words(other)), key=len)
+    return len(fewer & more) / len(fewer)
+
+
+def test_no_launcher_is_a_copy_of_another():
+    alike = sorted(((shared(a, b), a.name, b.name) for a, b in combinations(LAUNCHERS, 2)), reverse=True)
+    assert alike[0][0] <= MOST_SHARED, "\n".join(f"{share:.0%} {a} and {b}" for share, a, b in alike[:10])
+
+
+def test_a_copy_under_another_name_with_another_model_is_noticed(tmp_path):
+    original = BY_NAME["run_qwen2-7b_fsdp_gsm8k"]
+    copy = tmp_path / "run_qwen9-7b_fsdp_gsm8k.sh"
+    copy.write_text(original.path.read_text().replace("Qwen2", "Qwen9").replace("qwen2", "qwen9"))
+    assert shared(original, Launcher(copy)) > MOST_SHARED
 
 
 def shell_files() -> list[Path]:
@@ -147,5 +233,5 @@ def test_shell_files_have_no_fault_that_shellcheck_knows():
     assert launchers < set(shell_files())
     assert complaints("shellcheck", *set(shell_files()) - launchers) == ""
     # The launchers by themselves: reading the library again for each of them, as `make lint` does, takes 15 seconds.
-    # SC1091: the library is not read. SC2034: the knobs, which it uses; test_knobs.py shows that each is alive.
-    assert complaints("shellcheck", "--norc", "--exclude=SC1091,SC2034", *launchers) == ""
+    # SC1091: the library is not read. SC2153: DATA_DIR, which it sets.
+    assert complaints("shellcheck", "--norc", "--exclude=SC1091,SC2153", *launchers) == ""

@@ -1,7 +1,8 @@
 """Whole launches, up to a trainer that is only recorded: what is started, written, refused, resumed and told."""
 
-import fcntl
 import json
+import os
+import signal
 import subprocess
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,10 +12,16 @@ import pytest
 
 from grpo_launchpad.preflight.compose import compose
 from tests.examples.launcher_file import BY_NAME, REPRESENTATIVES
-from tests.examples.sandbox import TRAINER, Result, Sandbox
+from tests.examples.sandbox import REPORT, SERVER, TRAINER, Result, Sandbox
 
 TINY = "run_tiny_cpu_arithmetic"
 MEGATRON = "run_qwen2-7b_megatron_gsm8k"
+SLEEPING_TRAINER = """#!/bin/sh
+case "$*" in
+"-P -m verl.trainer.main_ppo "*) echo $$ >"${{HARNESS_RECORDS}}/sleeping"; exec sleep 60 ;;
+esac
+exec {python} "$@"
+"""
 SECRETS = {
     "WANDB_API_KEY": "secret-1",
     "HF_TOKEN": "secret-2",
@@ -52,7 +59,7 @@ def test_starts_the_trainer_exactly_once(representative, launches):
     result = launches("wet", representative)
     assert result.returncode == 0, result.stderr
     assert len(result.calls_of(TRAINER)) == 1
-    assert len(result.calls_of("grpo_launchpad.report")) == 1
+    assert len(result.calls_of(REPORT)) == 1
 
 
 def test_gives_the_trainer_what_the_user_sees(representative, launches, wet):
@@ -86,7 +93,7 @@ def test_keeps_secrets_out_of_sight_and_uses_them(representative, launches, wet)
 
 
 def test_warm_workers_serve_only_the_cpu_and_leave_nothing_behind(representative, launches):
-    servers = launches("wet", representative).calls_of("grpo_launchpad.warm_workers.server")
+    servers = launches("wet", representative).calls_of(SERVER)
     assert len(servers) == (BY_NAME[representative].device == "cpu")
     for server in servers:
         assert not Path(server["arguments"][0]).exists()
@@ -102,7 +109,7 @@ def test_dry_run_checks_prints_the_command_and_does_nothing(representative, laun
     printed = [argument.replace(str(dry.folder), str(wet.folder)) for argument in result.printed_arguments()]
     trainer = launches("wet", representative).trainer_call()
     started = [argument for argument in trainer["arguments"] if "py_executable" not in argument]
-    assert started == [*printed, f"actor_rollout_ref.model.path='{wet.model}'"]
+    assert started == printed
     exports = {
         name: value.replace(str(dry.folder), str(wet.folder)) for name, value in result.printed_exports().items()
     }
@@ -118,30 +125,15 @@ def test_a_running_cluster_is_told_where_the_metrics_go(sandbox):
     assert f"++ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH={path}" in arguments
 
 
-def test_a_second_launch_of_the_same_name_is_refused(sandbox):
-    sandbox.program(
-        "flock", '#!/bin/sh\n[ "$1" != --wait ] || { shift 2; set -- --wait 0.2 "$@"; }\n/usr/bin/flock "$@"\n'
-    )
-    launch = sandbox.runs / TINY / "launch"
-    launch.mkdir(parents=True)
-    with (launch / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        result = sandbox.launch(TINY)
-    assert result.returncode == 2
-    assert "NEW_RUN=1" in result.stderr
-    assert result.calls == []
-
-
 def test_a_run_that_is_just_ending_is_waited_for(sandbox):
     launch = sandbox.runs / MEGATRON / "launch"
     launch.mkdir(parents=True)
-    ending = subprocess.Popen(["flock", str(launch / "lock"), "sleep", "1"])
+    ending = subprocess.Popen(["flock", str(launch / "lock"), "sleep", "2"])
     while subprocess.run(["flock", "--nonblock", str(launch / "lock"), "true"], check=False).returncode == 0:
         time.sleep(0.01)
     result = sandbox.launch(MEGATRON, PREFLIGHT="0")
     ending.wait()
     assert result.returncode == 0, result.stderr
-    assert "waiting 20 s for the other run to end" in result.stderr
     assert len(result.calls_of(TRAINER)) == 1
 
 
@@ -152,7 +144,7 @@ def test_failing_trainer_fails_the_launcher_and_is_recorded(sandbox):
     assert str(sandbox.runs / MEGATRON / "log.1.txt") in result.stderr
     last = (sandbox.runs / MEGATRON / "launch" / "attempts.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["exit_code"] == 3
-    assert len(result.calls_of("grpo_launchpad.report")) == 1
+    assert len(result.calls_of(REPORT)) == 1
 
 
 def test_a_finished_run_is_reported_and_not_trained_again(sandbox):
@@ -163,4 +155,61 @@ def test_a_finished_run_is_reported_and_not_trained_again(sandbox):
     assert result.returncode == 0, result.stderr
     assert "NEW_RUN=1" in result.stderr
     assert result.calls_of(TRAINER) == []
-    assert [call["arguments"] for call in result.calls_of("grpo_launchpad.report")] == [[str(sandbox.runs / TINY)]]
+    assert [call["arguments"] for call in result.calls_of(REPORT)] == [[str(sandbox.runs / TINY)]]
+
+
+@pytest.mark.parametrize("torn", ['{"attempt": 1, "started_at": 1.0, "pid": 2}\n{"attempt": 1, "ende', "\0\0\0", ""])
+def test_a_torn_record_of_an_earlier_attempt_does_not_stop_the_next_one(sandbox, torn):
+    launch = sandbox.runs / MEGATRON / "launch"
+    launch.mkdir(parents=True)
+    (launch / "attempts.jsonl").write_text(torn)
+    result = sandbox.launch(MEGATRON, PREFLIGHT="0")
+    assert result.returncode == 0, result.stderr
+    lines = (launch / "attempts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["attempt"] for line in lines[-2:]] == [2 if "pid" in torn else 1] * 2
+
+
+def test_a_model_path_with_an_apostrophe_and_a_space_reaches_verl(sandbox):
+    model = sandbox.model.rename(sandbox.folder / "it's a model")
+    result = sandbox.launch(MEGATRON, MODEL_PATH=str(model), PREFLIGHT="0")
+    assert result.returncode == 0, result.stderr
+    assert compose(result.trainer_call()["arguments"]).actor_rollout_ref.model.path == str(model)
+
+
+def test_a_hub_that_prints_does_not_disturb_the_launch(sandbox):
+    """Hub clients print to standard output; nothing of a launch is read from there."""
+    site = sandbox.folder / "noisy"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("print('Downloading: 100%')\n")
+    result = sandbox.launch(MEGATRON, PYTHONPATH=str(site), PREFLIGHT="0")
+    assert result.returncode == 0, result.stderr
+    assert compose(result.trainer_call()["arguments"]).actor_rollout_ref.model.path == str(sandbox.model)
+
+
+@pytest.mark.parametrize("nodes", [{"NNODES": "2"}, {"RAY_ADDRESS": "10.0.0.1:6379"}])
+def test_a_hubs_name_is_left_to_the_workers_of_other_machines(sandbox, nodes):
+    result = sandbox.launch(MEGATRON, MODEL_PATH="Qwen/Qwen2-7B-Instruct", PREFLIGHT="0", **nodes)
+    assert result.returncode == 0, result.stderr
+    path = compose(result.trainer_call()["arguments"]).actor_rollout_ref.model.path
+    assert path == "Qwen/Qwen2-7B-Instruct"
+
+
+def test_a_terminated_launcher_ends_its_trainer_and_records_it(sandbox):
+    records = sandbox.outside / "records" / "terminated"
+    records.mkdir(parents=True)
+    sleeper = sandbox.program("sleeper", SLEEPING_TRAINER.format(python=sandbox.environment["PYTHON"]))
+    environment = sandbox.environment | {"HARNESS_RECORDS": str(records), "PYTHON": str(sleeper), "PREFLIGHT": "0"}
+    script = sandbox.project / "examples" / "grpo_trainer" / f"{MEGATRON}.sh"
+    launcher = subprocess.Popen(
+        ["bash", str(script)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while not (records / "sleeping").exists():
+        assert launcher.poll() is None, launcher.stdout.read()
+        time.sleep(0.05)
+    launcher.send_signal(signal.SIGTERM)
+    output, _ = launcher.communicate(timeout=60)
+    assert launcher.returncode == 1, output
+    last = (sandbox.runs / MEGATRON / "launch" / "attempts.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["exit_code"] == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((records / "sleeping").read_text()), 0)

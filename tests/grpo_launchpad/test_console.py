@@ -28,7 +28,7 @@ def shown(*lines: str) -> str:
 def through(log: Path, data: bytes, **environment: str):
     command = [sys.executable, "-m", "grpo_launchpad.console", str(log)]
     inherited = {name: value for name, value in os.environ.items() if name != "VERBOSE"}
-    return subprocess.run(command, input=data, capture_output=True, timeout=60, env=inherited | environment)
+    return subprocess.run(command, input=data, capture_output=True, timeout=300, env=inherited | environment)
 
 
 @pytest.mark.parametrize(("text", "meaning"), MILESTONES.items())
@@ -99,6 +99,6 @@ def test_a_closed_screen_does_not_stop_the_training(tmp_path):
     line = "Started a local Ray instance step:1 - a:1"
     trainer = f"""{sys.executable} -c "for _ in range(20000): print('{line}')" """
     script = f"set -o pipefail; {trainer} | {sys.executable} -m grpo_launchpad.console '{log}' | head -n 1"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert len(log.read_text().splitlines()) == 20000

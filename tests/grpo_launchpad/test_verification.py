@@ -73,7 +73,7 @@ def test_two_writers_at_once_lose_nothing(records):
         "for i in range(20): write(Record(f'run_{name}_{i}', 'C', '0', '2026-11-21', '0.9.1'), pathlib.Path(path))"
     )
     writers = [subprocess.Popen([sys.executable, "-c", program, records, name]) for name in "ab"]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    assert [writer.wait(timeout=300) for writer in writers] == [0, 0]
     assert len(read(records)) == 40
 
 

@@ -12,7 +12,7 @@ from reward_score.__main__ import main
 from tests.verl_files import write_split
 
 ROOT = Path(__file__).resolve().parents[2]
-GRADING = ROOT.parent / "shared" / "data" / "grading"
+GRADING = ROOT / "tests" / "samples" / "grading"
 GSM8K = "openai/gsm8k"
 
 
@@ -172,14 +172,12 @@ class TestScoring:
         assert "labels of 1 responses, 1 soft ones left out" in printed
         assert read(out)[0]["rewards"]["format"] == 1.0
 
-    @pytest.mark.skipif(not GRADING.exists(), reason=f"no data at {GRADING}")
     def test_labelled_gsm8k_solutions(self, run):
         code, out, _ = run("--data", GRADING / "gsm8k_openai_solutions.jsonl", "--data-source", GSM8K)
         assert code == 0
-        assert "false positive 0 of 1,894" in out
-        assert "false negative 0 of 744" in out
+        assert "false positive 0 of 58" in out
+        assert "false negative 0 of 22" in out
 
-    @pytest.mark.skipif(not GRADING.exists(), reason=f"no data at {GRADING}")
     @pytest.mark.parametrize("name", ["hacks", "metamorphic", "hendrycks_tests", "nemo_skills_tests"])
     def test_bare_answers_are_boxed(self, run, name):
         code, out, _ = run("--data", GRADING / f"{name}.jsonl", "--data-source", "lighteval/MATH")
@@ -352,7 +350,7 @@ class TestSelfTest:
 
 def test_the_module_runs_as_a_command_without_a_bar(dump):
     command = [sys.executable, "-m", "reward_score", "--data", str(dump), "--data-source", GSM8K]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
 
@@ -373,7 +371,7 @@ def test_streams_may_be_closed(dump, closed):
     command = f'exec "$0" -m reward_score --data "$1" --data-source "$2" {closed}'
     for source, code in ((GSM8K, 0), ("wiki", 2)):
         arguments = ["sh", "-c", command, sys.executable, str(dump), source]
-        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert done.returncode == code
         assert "Traceback" not in done.stdout + done.stderr
 
@@ -384,7 +382,7 @@ def test_a_terminal_gets_a_bar(dump):
     command = [sys.executable, "-m", "reward_score", "--data", str(dump), "--data-source", GSM8K]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80"}
     done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=error, text=True, timeout=60, env=environment
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=error, text=True, timeout=300, env=environment
     )
     os.close(error)
     shown = os.read(terminal, 100_000).decode()

@@ -1,5 +1,4 @@
 import json
-import time
 from fractions import Fraction
 
 import numpy
@@ -221,9 +220,8 @@ def test_any_text_is_scored(text):
         "99999999999999999*" * 27 + "9" + "=" + "9" * 18,
     ],
 )
-def test_hostile_answers_are_cheap(equation):
-    start = time.monotonic()
-    assert score(respond(equation), TRUTH)["acc"] == 0.0
-    for response in (equation, "<answer>" * 12_500, "</answer>" * 11_111, "<think>" * 14_285 + equation):
-        assert score(response, TRUTH) == NOTHING
-    assert time.monotonic() - start < 1
+def test_hostile_answers_are_cheap(equation, cpu_seconds):
+    with cpu_seconds(1):
+        assert score(respond(equation), TRUTH)["acc"] == 0.0
+        for response in (equation, "<answer>" * 12_500, "</answer>" * 11_111, "<think>" * 14_285 + equation):
+            assert score(response, TRUTH) == NOTHING

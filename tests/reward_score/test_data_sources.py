@@ -129,14 +129,12 @@ def test_a_summary_is_judged_by_its_length(summary, score, acc, form):
 
 
 def test_the_package_imports_at_once():
+    """Little but itself: what it imports is counted, since seconds are the machine's."""
     code = (
-        "import sys, time; started = time.perf_counter(); import reward_score; print(time.perf_counter() - started);"
-        "print(sorted({'torch', 'sympy', 'numpy', 'pyarrow', 'verl', 'yaml', 'asyncio', 'rich'} & set(sys.modules)))"
+        "import sys; before = set(sys.modules); import reward_score; new = set(sys.modules) - before; print(len(new));"
+        "print(sorted({'torch', 'sympy', 'numpy', 'pyarrow', 'verl', 'yaml', 'asyncio', 'rich'} & new))"
     )
-    times = []
-    for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-        seconds, heavy = done.stdout.splitlines()
-        assert heavy == "[]"
-        times.append(float(seconds))
-    assert min(times) < 1.0  # 0.02 s where nothing else runs
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    modules, heavy = done.stdout.splitlines()
+    assert heavy == "[]"
+    assert int(modules) < 100

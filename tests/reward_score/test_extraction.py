@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,10 +109,9 @@ def test_what_a_response_without_a_box_states(text, answer):
         "#### ",
     ],
 )
-def test_any_number_of_repetitions_takes_linear_time(piece):
+def test_any_number_of_repetitions_takes_linear_time(piece, cpu_seconds):
     text = piece * 20_000
-    start = time.perf_counter()
-    region = answer_region(text)
-    last_boxed(text), last_boxes(text), tagged(text, "answer"), stated_answer(text)
-    assert region is None or isinstance(region, str)
-    assert time.perf_counter() - start < 1.0
+    with cpu_seconds(1):
+        region = answer_region(text)
+        last_boxed(text), last_boxes(text), tagged(text, "answer"), stated_answer(text)
+        assert region is None or isinstance(region, str)

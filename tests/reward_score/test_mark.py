@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +41,6 @@ def test_the_reward_counts_the_marks_that_stand_once(pieces):
 
 
 @pytest.mark.parametrize("response", ["<" * 100_000, "\0" * 100_000, "\ud800" * 100_000, "<think>" * 20_000])
-def test_time_is_bounded_on_hostile_text(response):
-    started = time.perf_counter()
-    assert mark(response) == 0.0
-    assert time.perf_counter() - started < 1
+def test_time_is_bounded_on_hostile_text(response, cpu_seconds):
+    with cpu_seconds(1):
+        assert mark(response) == 0.0

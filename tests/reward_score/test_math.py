@@ -1,5 +1,4 @@
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,13 +7,14 @@ import pytest
 from reward_score import math
 from reward_score.extraction import last_boxed
 from reward_score.math import score
+from tests.full_data import FULL_DATA, SAMPLES, needs
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.exists(), reason=f"the full data sets are not at {DATA}")
+SAMPLE = Path(__file__).resolve().parents[2] / "data_prep" / "samples"
+GRADING = SAMPLES / "grading"
 
 
-def read(file: str) -> list[dict]:
-    return [json.loads(line) for line in (DATA / file).read_text(encoding="utf-8").splitlines()]
+def read(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def verdict(row: dict) -> float:
@@ -73,17 +73,35 @@ def test_a_verdict_out_of_time_is_no_verdict(monkeypatch):
     assert score(r"\boxed{x}", "y") == {"score": 0.0, "acc": 0.0, "format": 1.0, "scorer_error": 1.0}
 
 
-@needs_data
-def test_every_reference_solution_of_math_is_right():
-    for file in ("math/test.jsonl", "math500/test.jsonl"):
-        for row in read(file):
-            gold = last_boxed(row["solution"])
-            assert score(row["solution"], gold)["acc"] == 1.0, row
+@pytest.mark.parametrize(
+    "file",
+    [
+        SAMPLE / "math" / "test.jsonl",
+        SAMPLE / "math500" / "test.jsonl",
+        pytest.param(FULL_DATA / "math" / "test.jsonl", marks=needs("math/test.jsonl")),
+        pytest.param(FULL_DATA / "math500" / "test.jsonl", marks=needs("math500/test.jsonl")),
+    ],
+    ids=["sample-math", "sample-math500", "full-math", "full-math500"],
+)
+def test_every_reference_solution_of_math_is_right(file):
+    rows = read(file)
+    assert rows
+    for row in rows:
+        gold = last_boxed(row["solution"])
+        assert score(row["solution"], gold)["acc"] == 1.0, row
 
 
-@needs_data
 def test_the_solution_of_another_problem_is_wrong():
-    rows = read("math/test.jsonl")
+    rows = read(SAMPLE / "math" / "test.jsonl")
+    pairs = [(row["solution"], last_boxed(other["solution"])) for row in rows for other in rows]
+    accepted = [(last_boxed(solution), gold) for solution, gold in pairs if score(solution, gold)["acc"]]
+    assert len(pairs) == 64**2
+    assert [(answer, gold) for answer, gold in accepted if answer != gold] == []
+
+
+@needs("math/test.jsonl")
+def test_the_solution_of_another_problem_is_wrong_in_all_of_math():
+    rows = read(FULL_DATA / "math" / "test.jsonl")
     golds = [last_boxed(row["solution"]) for row in rows]
     accepted = [
         (last_boxed(row["solution"]), gold)
@@ -95,41 +113,35 @@ def test_the_solution_of_another_problem_is_wrong():
     assert len(accepted) < 60  # the same small numbers in two problems
 
 
-@needs_data
 def test_labelled_gsm8k_solutions():
-    rows = read("grading/gsm8k_openai_solutions.jsonl")
+    rows = read(GRADING / "gsm8k_openai_solutions.jsonl")
     assert [row for row in rows if verdict(row) != row["label"]] == []
 
 
-@needs_data
 def test_hack_templates():
-    assert [row for row in read("grading/hacks.jsonl") if verdict(row)] == []
+    assert [row for row in read(GRADING / "hacks.jsonl") if verdict(row)] == []
 
 
-@needs_data
 def test_rewritten_golds():
-    rows = [row for row in read("grading/metamorphic.jsonl") if not row["soft"]]
+    rows = [row for row in read(GRADING / "metamorphic.jsonl") if not row["soft"]]
     wrong_verdicts = [(row["pred"], row["gold"]) for row in rows if verdict(row) != row["label"]]
     # The rule behind these two labels writes a digit behind a decimal, and the digit is 0: they are equal.
     assert wrong_verdicts == [(r"237.50\%", r"237.5\%"), (r"7.20\%", r"7.2\%")]
 
 
-@needs_data
 @pytest.mark.parametrize(
     ("file", "disagreements"), [("hendrycks_tests", 2), ("nemo_skills_tests", 2), ("misc_unit_tests", 0)]
 )
 def test_unit_tests_of_other_graders(file, disagreements):
     # Hendrycks' two ask for the order of a list without brackets, NeMo's two take "any text" for a unit.
-    assert sum(verdict(row) != row["label"] for row in read(f"grading/{file}.jsonl")) == disagreements
+    assert sum(verdict(row) != row["label"] for row in read(GRADING / f"{file}.jsonl")) == disagreements
 
 
-def test_honest_answers_do_not_wait_for_hostile_ones():
+def test_honest_answers_behind_hostile_ones_have_their_verdicts():
     hostile = [(r"\boxed{9^{9^{9^{9}}}}", "42"), (r"\boxed{\sum_{k=1}^{10^9} \frac{1}{k}}", "x^2+1")] * 16
     honest = [(rf"\boxed{{{value}.0}}", str(value)) for value in range(16)]
     with ThreadPoolExecutor(16) as pool:
         for pair in hostile:
             pool.submit(score, *pair)
-        start = time.perf_counter()
         verdicts = list(pool.map(lambda pair: score(*pair)["acc"], honest))
     assert verdicts == [1.0] * 16
-    assert time.perf_counter() - start < 60  # the whole queue; the benchmark measures the seconds

@@ -1,11 +1,12 @@
 import random
+from contextlib import suppress
 from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_score.math_equivalence import equivalent
+from reward_score.math_equivalence import UndecidedError, equivalent, symbolic
 from reward_score.math_equivalence.evaluate import exact
 from reward_score.math_equivalence.expression import MAX_DEPTH, parse
 from reward_score.math_equivalence.tokens import NotUnderstoodError, names, tokenize
@@ -442,9 +443,29 @@ _GOLDS = st.sampled_from(
 @settings(max_examples=1000, deadline=None)
 @given(_ANY_TEXT, st.one_of(_ANY_TEXT, _GOLDS))
 def test_no_pair_of_texts_raises_and_every_text_is_itself(answer, gold):
-    assert equivalent(answer, gold) in (True, False)
+    with suppress(UndecidedError):  # half a second may be too short for computer algebra, and is on a busy machine
+        assert equivalent(answer, gold) in (True, False)
     if answer.strip():
         assert equivalent(answer, answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        (r"\int x^x dx", r"\int x^x dx"),
+        (r"\int x^x dx ", r" \int x^x dx"),
+        (r"\int y^y dy, \int x^x dx", r"\int x^x dx, \int y^y dy"),
+        (r"\{\int y^y dy, \int x^x dx\}", r"\{\int x^x dx, \int y^y dy\}"),
+    ],
+)
+def test_copies_are_equal_without_computer_algebra(monkeypatch, answer, gold):
+    def undecided(answer, gold):
+        raise UndecidedError
+
+    monkeypatch.setattr(symbolic, "equal", undecided)
+    assert equivalent(answer, gold)
+    with pytest.raises(UndecidedError):
+        equivalent(answer.replace("x^x", "x^{x}+0"), gold)
 
 
 def test_values_are_exact():

@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import numpy
@@ -9,15 +8,13 @@ from hypothesis import strategies as st
 
 from reward_score.multiple_choice import TAIL, chosen_letter, score
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "grading"
+GRADING = Path(__file__).resolve().parents[1] / "samples" / "grading"
 
 CHOICES = {"A": "London", "B": "Paris", "C": "Rome", "D": "Oslo"}
 
 
 def rows(file: str) -> list[dict]:
-    if not (DATA / file).exists():
-        pytest.skip(f"the labelled answers are not at {DATA}")
-    return [json.loads(line) for line in (DATA / file).read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (GRADING / file).read_text(encoding="utf-8").splitlines()]
 
 
 def test_agreement_with_the_labelled_answers():
@@ -354,9 +351,8 @@ def test_at_most_one_letter_is_right(response):
         "\n" * 100_000,
     ],
 )
-def test_hostile_answers_are_cheap(text):
-    start = time.monotonic()
-    truth = {"answer": "D", "choices": CHOICES}
-    for response in (text, rf"\boxed{{{text}}}", f"<answer>{text}</answer>"):
-        assert score(response, truth)["acc"] == 0.0
-    assert time.monotonic() - start < 1
+def test_hostile_answers_are_cheap(text, cpu_seconds):
+    with cpu_seconds(1):
+        truth = {"answer": "D", "choices": CHOICES}
+        for response in (text, rf"\boxed{{{text}}}", f"<answer>{text}</answer>"):
+            assert score(response, truth)["acc"] == 0.0

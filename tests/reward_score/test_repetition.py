@@ -1,5 +1,4 @@
 import math
-import time
 
 import pytest
 from hypothesis import given
@@ -79,7 +78,6 @@ def test_an_option_that_is_not_allowed_is_refused(options, message):
     "response", ["a" * 10**5, "a " * 10**5, "\0" * 10**5, "\ud800 " * 10**5, " ".join(map(str, range(20_000)))]
 )
 @pytest.mark.parametrize("unit", ["words", "characters"])
-def test_time_is_bounded_on_hostile_text(response, unit):
-    started = time.perf_counter()
-    repetition(response, n=20, unit=unit)
-    assert time.perf_counter() - started < 2
+def test_time_is_bounded_on_hostile_text(response, unit, cpu_seconds):
+    with cpu_seconds(2):
+        repetition(response, n=20, unit=unit)

@@ -1,6 +1,5 @@
 import json
 import random
-import time
 
 import numpy
 import pytest
@@ -219,9 +218,8 @@ def test_any_text_equals_itself(text, method):
         "<information>" * 7_692,
     ],
 )
-def test_hostile_answers_are_cheap(text, method):
+def test_hostile_answers_are_cheap(text, method, cpu_seconds):
     truth = {"target": [f"alias {number}" for number in range(50)]}
-    start = time.monotonic()
-    for response in (text, respond(text)):
-        assert score(response, truth, method=method)["acc"] == 0.0
-    assert time.monotonic() - start < 1
+    with cpu_seconds(1):
+        for response in (text, respond(text)):
+            assert score(response, truth, method=method)["acc"] == 0.0

@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,7 +64,6 @@ def test_never_above_a_half_and_only_then_with_each_tag_once(response):
 
 
 @pytest.mark.parametrize("response", ["a" * 100_000, "\0" * 100_000, "\ud800" * 100_000, "\n</answer>\n" * 20_000])
-def test_time_is_bounded_on_hostile_text(response):
-    started = time.perf_counter()
-    assert tag_count(response) <= 0.5
-    assert time.perf_counter() - started < 1
+def test_time_is_bounded_on_hostile_text(response, cpu_seconds):
+    with cpu_seconds(1):
+        assert tag_count(response) <= 0.5

@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,12 @@ from hypothesis import strategies as st
 
 from reward_score.tag_format import TAGS, soft_format, strict_format
 
-GSM8K = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "gsm8k"
+GSM8K = Path(__file__).resolve().parents[2] / "data_prep" / "samples" / "gsm8k"
 GOOD = "<think>\nTwo and two\nmake four.\n</think>\n<answer>\n4\n</answer>"
 
 pieces = st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", "\n", " ", "4", "x\ny", "\u200b"])
 
 
-@pytest.mark.skipif(not GSM8K.exists(), reason=f"GSM8K is not at {GSM8K}")
 @pytest.mark.parametrize("tags", ["think", "reasoning"])
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_every_gsm8k_solution_in_the_asked_form_passes(tags, end):
@@ -23,7 +21,7 @@ def test_every_gsm8k_solution_in_the_asked_form_passes(tags, end):
         for name in ("train", "test")
         for line in (GSM8K / f"{name}.jsonl").read_text("utf-8").splitlines()
     ]
-    assert len(rows) == 8792
+    assert len(rows) == 200
     for row in rows:
         thought, answer = row["answer"].split("####")
         response = f"<{tags}>\n{thought.strip()}\n</{tags}>\n<answer>\n{answer.strip()}\n</answer>{end}"
@@ -131,8 +129,7 @@ def test_any_text_gets_a_score(response):
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_time_is_bounded_on_hostile_text(response):
-    started = time.perf_counter()
-    strict_format(response)
-    soft_format(response)
-    assert time.perf_counter() - started < 1
+def test_time_is_bounded_on_hostile_text(response, cpu_seconds):
+    with cpu_seconds(1):
+        strict_format(response)
+        soft_format(response)

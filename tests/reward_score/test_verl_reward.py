@@ -1,7 +1,6 @@
 import asyncio
 import inspect
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -224,7 +223,7 @@ class TestAsync:
         release = threading.Event()
 
         def slow(*arguments, **options):
-            assert release.wait(30)
+            assert release.wait(300)
             return FAILED
 
         monkeypatch.setattr(verl_reward, "compute_score", slow)
@@ -257,10 +256,9 @@ class TestBatch:
         with pytest.raises(ValueError, match="give the same number of each"):
             compute_scores(*lists)
 
-    def test_a_composition_costs_little(self):
-        started = time.perf_counter()
-        compute_scores("openai/gsm8k", ["18 in all.\n#### 18"] * 20_000, ["18"] * 20_000, rewards=REWARDS)
-        assert time.perf_counter() - started < 5  # 0.25 s where nothing else runs
+    def test_a_composition_costs_little(self, cpu_seconds):
+        with cpu_seconds(5):
+            compute_scores("openai/gsm8k", ["18 in all.\n#### 18"] * 20_000, ["18"] * 20_000, rewards=REWARDS)
 
 
 class TestCheckConfiguration:

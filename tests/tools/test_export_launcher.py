@@ -40,7 +40,7 @@ def run(tmp_path, program):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         given = FORK_SERVER.sub("FOLDER", record.read_text()) if record.exists() else None
         return done.returncode, done.stdout, done.stderr.replace(str(script), "FILE"), given

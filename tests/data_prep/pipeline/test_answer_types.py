@@ -1,4 +1,3 @@
-import time
 from importlib import import_module
 
 import pytest
@@ -41,10 +40,9 @@ def test_any_text_has_a_kind(answer, source):
 
 
 @pytest.mark.parametrize("answer", ["(" + "," * 3000, "," * 3000 + "(", "a " * 3000 + "1", r"\text{" + "a" * 3000])
-def test_a_long_answer_takes_no_time(answer):
-    started = time.monotonic()
-    answer_type(answer, "math")
-    assert time.monotonic() - started < 1
+def test_a_long_answer_takes_no_time(answer, cpu_seconds):
+    with cpu_seconds(1):
+        answer_type(answer, "math")
 
 
 @pytest.mark.parametrize(("name", "kinds"), [("gsm8k", {"whole number"}), ("aime", {"whole number"})])

@@ -212,6 +212,20 @@ def test_verls_dual_clip_is_trls_delta(numbers, trl_trainer):
     assert torch_loss(numbers, numbers["log_probs"], "token-mean", 0.0) > verl + 0.1
 
 
+def written(tokenizer, rows: list[dict], answers: list[str]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what ``GRPOTrainer.generate`` does, as if a group had written its answer with 0, 1, 2, ... digits more."""
+    chats = [row["prompt"] for row in rows]
+    prompts = tokenizer.apply_chat_template(
+        chats, add_generation_prompt=True, return_dict=True, return_tensors="pt", padding=True
+    )
+    texts = [answer + "7" * more + tokenizer.eos_token for answer in answers for more in range(GROUP)]
+    completions = tokenizer(texts, return_tensors="pt", padding=True, padding_side="right")
+    mask = completions.attention_mask
+    before = [value.repeat_interleave(GROUP, dim=0) for value in (prompts.input_ids, prompts.attention_mask)]
+    input_ids = torch.cat([before[0], completions.input_ids], dim=1)
+    return input_ids, torch.cat([before[1], mask], dim=1), mask.float()
+
+
 def test_one_update_moves_the_weights_alike(tiny_model, trl_trainer):
     """The same weights, samples and rewards: torch_trainer's update, TRL's and one with verl's loss."""
     rate, largest_norm = 1e-4, 0.01
@@ -226,8 +240,10 @@ def test_one_update_moves_the_weights_alike(tiny_model, trl_trainer):
         for weight in reference.parameters():
             weight.mul_(1.01)  # or the KL term would be zero
     trainer = GRPOTrainer(model, reference, tokenizer, [lambda completions, **_: [len(c) for c in completions]], args)
-    torch.manual_seed(0)
-    rollout, _ = trainer.sample([{"prompt": [{"role": "user", "content": f"{a}+47="}]} for a in range(PROMPTS)])
+    prompts = [{"prompt": [{"role": "user", "content": f"{a}+47="}]} for a in range(PROMPTS)]
+    # Sampled ones would be others on another machine. Each group's differ in length, and with it in reward.
+    trainer.generate = lambda rows, group: written(tokenizer, rows, [str(47 + a) for a in range(PROMPTS)])
+    rollout, _ = trainer.sample(prompts)
     batch = (rollout.input_ids, rollout.attention_mask, rollout.mask.shape[1], args.temperature)
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
 

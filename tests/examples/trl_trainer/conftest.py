@@ -79,7 +79,7 @@ def launch(tmp_path, environment) -> Callable[..., list[str]]:
     def run(launcher: Path, *arguments: str, **knobs: str) -> list[str]:
         command = ["bash", launcher, *arguments]
         settings = environment | {"PYTHON": str(python)} | knobs
-        done = subprocess.run(command, capture_output=True, text=True, env=settings, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, env=settings, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

@@ -260,7 +260,7 @@ def main(folder: Path) -> None:
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(timeout=120)
+            worker.join(timeout=300)
             worker.kill()
 
 

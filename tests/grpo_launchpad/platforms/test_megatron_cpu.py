@@ -132,7 +132,7 @@ def results(tmp_path_factory) -> Path:
         input="\n".join(lines),
         text=True,
         capture_output=True,
-        timeout=800,
+        timeout=3000,
         env=environment,
     )
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,7 @@ import torch
 
 
 def python(code: str, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, timeout=300)
 
 
 def test_every_interpreter_of_the_environment_can_import_torchvision():

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from grpo_launchpad.architectures import Architecture, published
-from grpo_launchpad.knobs import knob_of
+from grpo_launchpad.launch.knobs import knob_of
 from grpo_launchpad.preflight.compose import compose
 from grpo_launchpad.preflight.layout import (
     DIVISIONS,

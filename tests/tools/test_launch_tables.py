@@ -2,6 +2,7 @@ import subprocess
 import sys
 
 from grpo_launchpad.knobs import read_knobs
+
 from tools import knob_table
 from tools.launchers import ROOT
 

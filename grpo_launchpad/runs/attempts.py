@@ -1,0 +1,64 @@
+"""The attempts at a run: ``launch/attempts.jsonl``, two records each.
+
+    {"attempt", "started_at", "pid"}           when it starts
+    {"attempt", "ended_at", "exit_code"}       when it ends; missing if the launcher was killed
+
+Times are seconds since the epoch.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from grpo_launchpad.runs.folder import RunFolder
+
+
+def read_json_lines(path: Path, unreadable: list[str] | None = None) -> Iterator[dict]:
+    """Yield the JSON objects of a JSON Lines file; a line that is none, as a killed writer leaves, is passed over.
+
+    Args:
+        path: the file.
+        unreadable: a list to which "file, line N" is added for each line that is no object.
+    """
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if isinstance(record, dict):
+                yield record
+            elif unreadable is not None:
+                unreadable.append(f"{path.name}, line {number}")
+
+
+def next_attempt(run: RunFolder) -> int:
+    """Return the number of the next attempt: one more than the highest that left a record, metrics or a log."""
+    recorded = []
+    if run.attempts.exists():
+        recorded = [record.get("attempt") for record in read_json_lines(run.attempts)]
+    numbers = [number for number in recorded if isinstance(number, int)]
+    return 1 + max([0, *numbers, *run.numbers_of_attempts()])
+
+
+def record_start(run: RunFolder, attempt: int, started_at: float, pid: int) -> None:
+    """Add the record of an attempt that starts."""
+    _append(run, {"attempt": attempt, "started_at": started_at, "pid": pid})
+
+
+def record_end(run: RunFolder, attempt: int, exit_code: int) -> None:
+    """Add the record of an attempt that ended now."""
+    _append(run, {"attempt": attempt, "ended_at": time.time(), "exit_code": exit_code})
+
+
+def _append(run: RunFolder, record: dict) -> None:
+    """Add a line in a single write, on a line of its own even if the one before was torn."""
+    with run.attempts.open("a+b") as stream:
+        torn = False
+        if stream.seek(0, 2):
+            stream.seek(-1, 2)
+            torn = stream.read(1) != b"\n"
+        stream.write(b"\n" * torn + json.dumps(record).encode() + b"\n")
