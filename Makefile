@@ -2,7 +2,7 @@
 # make quickstart  everything from nothing: environment, data, a model that learns on this CPU, a report
 # make test        the environment if missing, then all tests
 # make lint        ruff, shellcheck, shfmt
-# make recipes     record which launchers compose (level C), write the tables of recipes and of knobs
+# make recipes     record which launchers compose (level C), write the tables of recipes and of the launch
 # make smoke       smoke-run one launcher for each model family and backend, a minute or two each; records level S
 # make smoke-all   the same with every launcher
 # make lock        compute requirements/cpu.lock anew from requirements/cpu.in
@@ -39,7 +39,7 @@ lint: install
 recipes: install
 	@$(PYTHON) -m tools.record_composed
 	@$(PYTHON) -m tools.recipe_table
-	@$(PYTHON) -m tools.knob_table
+	@$(PYTHON) -m tools.launch_tables
 
 smoke: install
 	@$(PYTHON) -m tools.smoke --one-per-architecture

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from grpo_launchpad.knobs import read_knobs
+from grpo_launchpad.launch.knobs import read_knobs
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls

@@ -32,6 +32,8 @@ ON_A_CPU, VISION_LANGUAGE, OTHERS = "On a CPU", "Vision-language models", "Other
 IMAGE_TASKS = ("geo3k",)
 WAYS = {"FSDP2": "FSDP2", "Megatron": "Megatron", "LoRA": "LoRA", "npu": "on NPUs"}  # for the front page
 DEVICES = {"cuda": "GPU", "npu": "NPU"}
+# For a reader who does not know the levels.
+LEVEL_WORDS = {"C": "composes", "S": "ran shrunken on a CPU", "G": "ran in full on accelerators"}
 MEMORY = re.compile(r"^# Hardware: .*?(\d+ Gi?B)\b", re.MULTILINE)
 SIZE = re.compile(r"(\d+(?:\.\d+)?)")
 
@@ -110,9 +112,12 @@ def recipes(launchers: list[Launcher], records: list[Record]) -> str:
 
 
 def count_by_level(launchers: list[Launcher], records: list[Record]) -> str:
+    """Return how many launchers have reached each level at most, and how many none, as one sentence."""
     counts = Counter(level_of(launcher.path, records) for launcher in launchers)
-    text = ", ".join(f"{counts[level]} {level}" for level in reversed(LEVELS))
-    return f"{len(launchers)} launchers by the highest level they have reached: {text}."
+    parts = [f"{counts[level]} {level} ({LEVEL_WORDS[level]})" for level in LEVELS]
+    if counts[""]:
+        parts.append(f"{counts['']} not verified as they are now")
+    return f"{len(launchers)} launchers, by the highest level reached: {', '.join(parts)}."
 
 
 def not_on_a_cpu(launchers: list[Launcher], records: list[Record]) -> str:
@@ -128,8 +133,8 @@ def not_on_a_cpu(launchers: list[Launcher], records: list[Record]) -> str:
     return "### What cannot run on a CPU\n\nIn the launchers' own words:\n\n" + "\n".join(lines)
 
 
-def overview(launchers: list[Launcher]) -> str:
-    """Return one row a group as Markdown, for the front page."""
+def overview(launchers: list[Launcher], records: list[Record]) -> str:
+    """Return one row a group as Markdown, and the levels reached, for the front page."""
     rows = ["| | models | trained with | tasks | launchers |", "|---|---|---|---|---|"]
     for title, members in groups(launchers).items():
         models = distinct(launcher.identity[0].removesuffix("-Instruct") for launcher in members)
@@ -137,7 +142,7 @@ def overview(launchers: list[Launcher]) -> str:
         ways = ", ".join(way for word, way in WAYS.items() if word in found)
         tasks = distinct(launcher.identity[2] for launcher in members)
         rows.append(f"| {title} | {models} | {ways} | {tasks} | {len(members)} |")
-    return "\n".join(rows)
+    return "\n".join([*rows, "", count_by_level(launchers, records)])
 
 
 def distinct(words: Iterable[str]) -> str:
@@ -146,10 +151,10 @@ def distinct(words: Iterable[str]) -> str:
 
 def wanted() -> dict[Path, str]:
     """Return the files with tables of recipes, and what they should be."""
-    launchers = all_launchers()
+    launchers, records = all_launchers(), read()
     return {
-        PAGE: with_marked_text(PAGE, "recipes", recipes(launchers, read())),
-        FRONT_PAGE: with_marked_text(FRONT_PAGE, "recipes", overview(launchers)),
+        PAGE: with_marked_text(PAGE, "recipes", recipes(launchers, records)),
+        FRONT_PAGE: with_marked_text(FRONT_PAGE, "recipes", overview(launchers, records)),
     }
 
 

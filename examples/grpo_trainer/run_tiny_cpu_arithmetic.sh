@@ -15,7 +15,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../lib/launch.sh"
 CLUSTER=(
     "trainer.nnodes=${NNODES:=1}"
     "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=1}" # training workers; on a CPU two of them share the cores
-    # built once by grpo_launchpad/tiny_model.py, then cached
+    # comes with the project; grpo_launchpad/tiny_model.py made it
     "actor_rollout_ref.model.path=${MODEL_PATH:=tiny-arithmetic}"
     "data.train_files=${TRAIN_FILES:=${DATA_DIR}/arithmetic/train.parquet}"
     "data.val_files=${VAL_FILES:=${DATA_DIR}/arithmetic/test.parquet}"

@@ -7,6 +7,7 @@ People start a launcher with bash, or with `python -m grpo_launchpad launch NAME
 
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,9 @@ def main() -> int:
     args = parser.parse_args()
     try:
         return run(args)
+    except KeyboardInterrupt:  # before the training, or in its report; what was started is ended
+        print(f"\n{args.name}: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     except ModuleNotFoundError as error:
         package = (error.name or str(error)).partition(".")[0]
         print(

@@ -36,7 +36,7 @@ PLACES = {
         "the folder of its checkpoints; `checkpoints` in it by default",
     ),
     "DATA_DIR": ((), "the folder with the tasks' data; `data` of the project by default"),
-    "LOGGER": ((), "trackers, see below"),
+    "LOGGER": ((), "trackers; `console,file` by default, or a list such as `console,wandb`"),
     "PYTHON": (
         (),
         "the interpreter; by default the active virtual environment if it has verl, else `.venv`, else `python3`",
@@ -63,7 +63,7 @@ ELSEWHERE = {
 }
 
 # A name this much like a knob's is one with a slip of the finger: a letter more, less, other or moved.
-LIKENESS = 0.87
+LIKENESS = 0.85
 
 
 @dataclass(frozen=True)

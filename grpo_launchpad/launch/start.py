@@ -169,6 +169,8 @@ def _warm_workers(plan: Plan) -> Iterator[_WarmWorkers]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            # Ctrl-C ends the trainer, which then ends Ray and its workers in order.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         )
     try:
         origin = Origin(Source.DEVICE, reason="workers by fork: PyTorch and vLLM are imported once")
@@ -257,7 +259,19 @@ def _train(plan: Plan, attempt: int, warm_workers: _WarmWorkers | None, lock: in
     if warm_workers:  # the recorded command works without the fork server, which ends with this run
         overrides.append(warm_workers.setting.override)
     environment = _environment(plan) | {"VERL_FILE_LOGGER_PATH": metrics}
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    started: list[subprocess.Popen] = []
+    told_to_end = False
+
+    def pass_on(*_) -> None:
+        nonlocal told_to_end
+        told_to_end = True
+        for process in started:
+            process.terminate()
+
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, pass_on),
+    }
     trainer = subprocess.Popen(
         [plan.python, "-P", "-m", TRAINER, *overrides],
         env=environment,
@@ -265,19 +279,21 @@ def _train(plan: Plan, attempt: int, warm_workers: _WarmWorkers | None, lock: in
         stderr=subprocess.STDOUT,
         pass_fds=(lock,),
     )
+    started.append(trainer)
+    if told_to_end:  # while it was being started
+        trainer.terminate()
     console = subprocess.Popen(
         [plan.python, "-P", "-m", "grpo_launchpad.console", str(plan.run.log(attempt))],
         env=environment | {"VERBOSE": "1" if plan.flags["VERBOSE"] else "0"},
         stdin=trainer.stdout,
     )
     trainer.stdout.close()
-    before_term = signal.signal(signal.SIGTERM, lambda *_: trainer.terminate())
     try:
         code = trainer.wait()
         console.wait()
     finally:
-        signal.signal(signal.SIGINT, before)
-        signal.signal(signal.SIGTERM, before_term)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return code if code >= 0 else 128 - code
 
 

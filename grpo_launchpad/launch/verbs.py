@@ -37,6 +37,9 @@ def main(verb: str, arguments: list[str]) -> int | NoReturn:
     except NoLauncherError as error:
         print(f"grpo-launchpad {verb}: {error}", file=sys.stderr)
         return 2
+    if b"\r\n" in launcher.read_bytes():
+        print(f"{launcher} has Windows line ends; convert it: sed -i 's/\\r$//' '{launcher}'", file=sys.stderr)
+        return 2
     environment = dict(os.environ)
     environment.setdefault("PYTHON", sys.executable)
     if verb == "check":

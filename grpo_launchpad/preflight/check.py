@@ -3,20 +3,24 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad import models
 from grpo_launchpad.architectures import Architecture, of_model
+from grpo_launchpad.preflight.added import check_added_keys
 from grpo_launchpad.preflight.batch import check_batch, check_integers
 from grpo_launchpad.preflight.compose import compose, without_deletions
 from grpo_launchpad.preflight.data import check_data
-from grpo_launchpad.preflight.keys import check_dead_keys
+from grpo_launchpad.preflight.keys import check_dead_keys, check_keys_without_effect
 from grpo_launchpad.preflight.layout import check_layout
 from grpo_launchpad.preflight.machine import check_devices, check_disk, check_folders, check_imports, check_ray
 from grpo_launchpad.preflight.model import check_model, count_parameters
+from grpo_launchpad.preflight.override import backend_of
 from grpo_launchpad.preflight.problem import Problem
+from grpo_launchpad.preflight.ranges import check_ranges
 from grpo_launchpad.preflight.trackers import check_trackers
-from grpo_launchpad.preflight.types import check_types
+from grpo_launchpad.preflight.types import check_types, defaults_of
+from grpo_launchpad.preflight.words import check_words
 
 
 def check(
@@ -56,7 +60,7 @@ def check_machine(config: DictConfig, device: str, run_dir: Path) -> tuple[list[
         device: "cuda", "npu" or "cpu".
         run_dir: the folder the run would write to.
     """
-    name = config.actor_rollout_ref.model.path
+    name = OmegaConf.select(config, "actor_rollout_ref.model.path") or ""  # deleted, if checks were skipped
     model_folder = models.locate(name)
     parameters = count_parameters(model_folder) if model_folder else None
     if parameters is None and not name.startswith(models.SMOKE):
@@ -72,7 +76,15 @@ def check_values(config: DictConfig, overrides: list[str]) -> list[Problem]:
 
 def check_configuration(config: DictConfig, overrides: list[str], architecture: Architecture | None) -> list[Problem]:
     """Return what is wrong whatever the machine, the data and the weights are."""
-    return [*check_dead_keys(overrides), *check_batch(config, architecture), *check_layout(config, architecture)]
+    return [
+        *check_dead_keys(overrides),
+        *check_keys_without_effect(config, overrides),
+        *check_added_keys(config, overrides, set(defaults_of(backend_of(overrides)))),
+        *check_words(config, overrides),
+        *check_ranges(config),
+        *check_batch(config, architecture),
+        *check_layout(config, architecture),
+    ]
 
 
 def _architecture(model: str) -> Architecture | None:

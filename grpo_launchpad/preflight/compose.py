@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from grpo_launchpad.preflight.override import backend_of, key_of
 from grpo_launchpad.preflight.problem import Problem
-from grpo_launchpad.preflight.refusal import explain, keys_in
+from grpo_launchpad.preflight.refusal import explain, keys_in, targets_in
 
 
 class ComposeError(Exception):
@@ -60,9 +60,12 @@ def compose(overrides: list[str]) -> DictConfig:
             return config
         engine = [override for override in accepted if override.startswith("model_engine=")]
         other = ("FSDP", "dp") if backend_of(overrides) == "megatron" else ("Megatron", "megatron")
-        known = keys_in(hydra_compose("ppo_trainer", overrides=engine))
+        default = hydra_compose("ppo_trainer", overrides=engine)
+        known, targets = keys_in(default), targets_in(default)
         elsewhere = {other[0]: keys_in(hydra_compose("ppo_trainer", overrides=[f"model_engine={other[1]}"]))}
-    raise ComposeError([explain(culprit, error, known, elsewhere) for culprit, error in refused]) from refused[0][1]
+    raise ComposeError([explain(culprit, error, known, elsewhere, targets) for culprit, error in refused]) from refused[
+        0
+    ][1]
 
 
 def without_deletions(overrides: list[str]) -> list[str]:

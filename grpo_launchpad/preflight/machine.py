@@ -72,8 +72,9 @@ def check_disk(config: DictConfig, run_dir: Path, parameters: int | None) -> lis
         run_dir: where logs go.
         parameters: the model's parameter count, or None if neither its files nor its architecture are known.
     """
-    kept = (config.trainer.max_actor_ckpt_to_keep or 1) + 1 if config.trainer.save_freq > 0 else 0
-    checkpoints = Path(config.trainer.default_local_dir)
+    saves = OmegaConf.select(config, "trainer.save_freq", default=-1) > 0
+    kept = (OmegaConf.select(config, "trainer.max_actor_ckpt_to_keep") or 1) + 1 if saves else 0
+    checkpoints = Path(OmegaConf.select(config, "trainer.default_local_dir", default=run_dir))
     wanted = {
         run_dir: (BYTES_BESIDE_CHECKPOINTS, "logs"),
         checkpoints: (kept * CHECKPOINT_BYTES_PER_PARAMETER * (parameters or 0), "checkpoints"),
@@ -119,7 +120,7 @@ def check_devices(config: DictConfig, device: str) -> list[Problem]:
     """
     if device == "cpu" or uses_a_running_ray(config):
         return []
-    nodes, wanted = config.trainer.nnodes, config.trainer.n_gpus_per_node
+    nodes, wanted = (OmegaConf.select(config, f"trainer.{key}", default=1) for key in ("nnodes", "n_gpus_per_node"))
     if nodes > 1:
         what = f"{nodes} machines are asked for, and RAY_ADDRESS is not set: verl would wait for ever on this one"
         fix = "start Ray on all machines, then set RAY_ADDRESS=<head>:6379 (auto on the head itself)"

@@ -1,17 +1,14 @@
 """Why Hydra refuses an override, and the key or value that was probably meant."""
 
-import ast
-import functools
-import re
 from difflib import SequenceMatcher
-from importlib.util import find_spec
-from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.launch.knobs import read_knobs
+from grpo_launchpad.preflight.added import OPEN_DICTIONARY
 from grpo_launchpad.preflight.override import key_of
 from grpo_launchpad.preflight.problem import Problem
+from grpo_launchpad.preflight.source import fields_of
 
 # Keys that older launchers set. Found by composing verl's own launchers of January and August 2026 with verl 0.9.1.
 REMOVED_KEYS = {
@@ -24,12 +21,16 @@ REMOVED_KEYS = {
     "actor_rollout_ref.actor.router_replay": "write actor_rollout_ref.actor.megatron.router_replay",
     "actor_rollout_ref.ref.router_replay": "write actor_rollout_ref.actor.megatron.router_replay",
 }
-# verl hands the keys of these dictionaries on as they are: to transformers, Megatron, vLLM or Ray.
-OPEN_DICTIONARY = re.compile(r"override_\w+|(?!val_)\w+_kwargs|ray_init")
 SUGGESTIONS = 3
 
 
-def explain(override: str | None, error: Exception, known: set[str], elsewhere: dict[str, set[str]]) -> Problem:
+def explain(
+    override: str | None,
+    error: Exception,
+    known: set[str],
+    elsewhere: dict[str, set[str]],
+    targets: dict[str, str],
+) -> Problem:
     """Return what is wrong with an override, and its correction.
 
     Args:
@@ -37,6 +38,7 @@ def explain(override: str | None, error: Exception, known: set[str], elsewhere: 
         error: Hydra's reason.
         known: the keys of verl's configuration with the engine of this launch.
         elsewhere: those with another engine, by its name.
+        targets: the parts of the configuration of which verl makes dataclasses, with their classes.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
 
@@ -58,11 +60,11 @@ def explain(override: str | None, error: Exception, known: set[str], elsewhere: 
         fix = f'write a list as "{key}=[{value}]", a text as "{key}=\'{value}\'"'
         return Problem(key, f"{override} is neither a list nor a text", fix)
     if "Could not override" in reason or "does not exist" in reason:
-        return Problem(key, "verl 0.9.1 has no such key", _instead(key, value, known, elsewhere))
+        return Problem(key, "verl 0.9.1 has no such key", _instead(key, value, known, elsewhere, targets))
     return Problem(key, f"verl 0.9.1 does not accept {override}: {reason}", "correct the key or the value")
 
 
-def _instead(key: str, value: str, known: set[str], elsewhere: dict[str, set[str]]) -> str:
+def _instead(key: str, value: str, known: set[str], elsewhere: dict[str, set[str]], targets: dict[str, str]) -> str:
     if key in {knob.name for knob in read_knobs()}:
         return f"a knob stands before the command: {key}={value} bash ..."
     for removed, instead in REMOVED_KEYS.items():
@@ -74,49 +76,12 @@ def _instead(key: str, value: str, known: set[str], elsewhere: dict[str, set[str
     parent = key.rpartition(".")[0]
     if any(OPEN_DICTIONARY.fullmatch(part) for part in parent.split(".")) and _exists(parent, known):
         return f"if it is meant for what verl hands it to, add it with '++': ++{key}={value}"
-    if key.rpartition(".")[2] in fields_of(parent):
+    if key.rpartition(".")[2] in fields_of(targets.get(parent, "")):
         return f"verl's dataclass has it, its configuration tree does not: add it with '+': +{key}={value}"
     nearest = nearest_keys(key, known)
     if nearest:
         return f"did you mean {' or '.join(nearest)}?"
     return "correct the key; docs/en/launchers.md has those that knobs set"
-
-
-# Where verl makes a dataclass of a part of its configuration. Source: the _target_ of each in trainer/config.
-DATACLASSES = {
-    "actor_rollout_ref.rollout": "RolloutConfig",
-    "actor_rollout_ref.rollout.val_kwargs": "SamplingConfig",
-    "actor_rollout_ref.rollout.multi_turn": "MultiTurnConfig",
-    "actor_rollout_ref.rollout.agent": "AgentLoopConfig",
-    "actor_rollout_ref.rollout.checkpoint_engine": "CheckpointEngineConfig",
-    "actor_rollout_ref.actor": "ActorConfig",
-    "actor_rollout_ref.actor.fsdp_config": "FSDPEngineConfig",
-    "actor_rollout_ref.actor.megatron": "McoreEngineConfig",
-    "actor_rollout_ref.model": "HFModelConfig",
-}
-
-
-@functools.cache
-def fields_of(parent: str) -> frozenset[str]:
-    """Return the fields of the dataclass that verl makes of a part of its configuration, those of its bases included.
-
-    Read from verl's source: importing it takes seconds and wants a device.
-    """
-    spec = find_spec("verl")
-    if spec is None or parent not in DATACLASSES:
-        return frozenset()
-    classes: dict[str, ast.ClassDef] = {}
-    for file in sorted((Path(spec.submodule_search_locations[0]) / "workers" / "config").glob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        classes |= {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    found: set[str] = set()
-    waiting = [DATACLASSES[parent]]
-    while waiting:
-        node = classes.get(waiting.pop())
-        if node is not None:
-            found |= {each.target.id for each in node.body if isinstance(each, ast.AnnAssign)}
-            waiting += [base.id for base in node.bases if isinstance(base, ast.Name)]
-    return frozenset(found)
 
 
 def _exists(parent: str, known: set[str]) -> bool:
@@ -140,6 +105,16 @@ def nearest_keys(key: str, known: set[str]) -> list[str]:
     scored = sorted(((likeness(candidate), candidate) for candidate in known), key=lambda pair: (-pair[0], pair[1]))
     best = scored[0][0] if scored else 0
     return [candidate for score, candidate in scored[:SUGGESTIONS] if score > max(1.3, best - 0.12)]
+
+
+def targets_in(config: DictConfig) -> dict[str, str]:
+    """Return the parts of a configuration that name a class, ``_target_``, with its whole name."""
+    found: dict[str, str] = {}
+    for key in keys_in(config):
+        parent, _, name = key.rpartition(".")
+        if name == "_target_":
+            found[parent] = OmegaConf.select(config, key)
+    return found
 
 
 def keys_in(config: DictConfig) -> set[str]:

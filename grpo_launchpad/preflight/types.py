@@ -19,7 +19,7 @@ def check_types(config: DictConfig, overrides: list[str]) -> list[Problem]:
 
     Hydra does not: verl 0.9.1's tree is untyped, so that any value composes.
     """
-    defaults = _defaults(backend_of(overrides))
+    defaults = defaults_of(backend_of(overrides))
     problems = []
     for key in dict.fromkeys(map(key_of, overrides)):
         try:
@@ -50,7 +50,7 @@ def _wanted(default: object) -> tuple[type | tuple[type, ...], str] | None:
 
 
 @cache
-def _defaults(backend: str) -> dict[str, object]:
+def defaults_of(backend: str) -> dict[str, object]:
     """Return the values of verl's own configuration, which it ships composed, by their whole keys."""
     import yaml
 

@@ -1,18 +1,18 @@
 """Every file name under ``runs/<name>/``, and how a file there is written: as a whole or not at all.
 
-    launch/run.json            name, model, backend, task, world size
-    launch/attempts.jsonl      see attempts.py
-    launch/command.sh          the command of the last attempt
-    launch/resolved.yaml       its whole configuration
-    launch/env.txt             its environment, secrets left out
-    launch/warm_workers.log    what the process that forks Ray's workers said
-    launch/lock                held while somebody works on the run
-    metrics.<attempt>.jsonl    {"step", "data"} of each step
-    log.<attempt>.txt          the trainer's log, each line with its time
-    rollouts/{train,validation}/<step>.jsonl
-    checkpoints/               verl's
-    data/                      of a smoke run: the sample that it trains on
-    summary.json, report.html, learning_curve.svg      the report
+launch/run.json            name, model, backend, task, world size
+launch/attempts.jsonl      see attempts.py
+launch/command.sh          the command of the last attempt
+launch/resolved.yaml       its whole configuration
+launch/env.txt             its environment, secrets left out
+launch/warm_workers.log    what the process that forks Ray's workers said
+launch/lock                held while somebody works on the run
+metrics.<attempt>.jsonl    {"step", "data"} of each step
+log.<attempt>.txt          the trainer's log, each line with its time
+rollouts/{train,validation}/<step>.jsonl
+checkpoints/               verl's
+data/                      of a smoke run: the sample that it trains on
+summary.json, report.html, learning_curve.svg      the report
 """
 
 import os

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from grpo_launchpad.runs.folder import RunFolder
+
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "examples" / "grpo_trainer" / "run_tiny_cpu_arithmetic.sh"
 RUN_SECONDS = 1800  # a run takes a minute or two; this is for one that hangs
@@ -49,7 +51,7 @@ class Run:
 
     def metrics(self, attempt: int) -> dict[int, dict]:
         """Return step -> metrics of one attempt, complete lines only."""
-        path = self.folder / f"metrics.{attempt}.jsonl"
+        path = RunFolder(self.folder).metrics(attempt)
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         merged: dict[int, dict] = {}
         for line in lines:
@@ -59,7 +61,7 @@ class Run:
         return merged
 
     def summary(self) -> dict:
-        return json.loads((self.folder / "summary.json").read_text())
+        return json.loads(RunFolder(self.folder).summary.read_text())
 
     def wait_for_step(self, attempt: int, step: int, launcher: subprocess.Popen) -> None:
         deadline = time.monotonic() + RUN_SECONDS

@@ -7,11 +7,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.architectures import Architecture, of_model, published
 from grpo_launchpad.launch.knobs import knob_of
-from grpo_launchpad.preflight.batch import check_batch, check_integers
+from grpo_launchpad.preflight.check import check_configuration, check_values
 from grpo_launchpad.preflight.compose import compose
-from grpo_launchpad.preflight.keys import check_dead_keys
-from grpo_launchpad.preflight.layout import check_layout, layout_of
-from grpo_launchpad.preflight.types import check_types
+from grpo_launchpad.preflight.layout import layout_of
 
 # Where a key that verl's tree lacks may be added: below its dataclasses, which test_verl_accepts_it makes and which
 # refuse what they do not have, and in dictionaries that it hands on as they are.
@@ -88,13 +86,7 @@ def flat(values: dict, prefix: str = "") -> dict[str, object]:
 
 def check_statically(config: DictConfig, arguments: list[str], architecture: Architecture | None) -> None:
     """All checks that need neither files nor hosts."""
-    problems = [
-        *check_types(config, arguments),
-        *check_integers(config),
-        *check_dead_keys(arguments),
-        *check_batch(config, architecture),
-        *check_layout(config, architecture),
-    ]
+    problems = check_values(config, arguments) or check_configuration(config, arguments, architecture)
     assert not problems, "\n".join(map(str, problems))
 
 

@@ -194,22 +194,33 @@ def test_a_hubs_name_is_left_to_the_workers_of_other_machines(sandbox, nodes):
     assert path == "Qwen/Qwen2-7B-Instruct"
 
 
-def test_a_terminated_launcher_ends_its_trainer_and_records_it(sandbox):
+@pytest.mark.parametrize(
+    ("number", "to_all"), [(signal.SIGTERM, False), (signal.SIGINT, True)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_launcher_that_is_told_to_end_ends_its_trainer_and_records_it(sandbox, number, to_all):
     records = sandbox.outside / "records" / "terminated"
     records.mkdir(parents=True)
     sleeper = sandbox.program("sleeper", SLEEPING_TRAINER.format(python=sandbox.environment["PYTHON"]))
     environment = sandbox.environment | {"HARNESS_RECORDS": str(records), "PYTHON": str(sleeper), "PREFLIGHT": "0"}
     script = sandbox.project / "examples" / "grpo_trainer" / f"{MEGATRON}.sh"
     launcher = subprocess.Popen(
-        ["bash", str(script)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ["bash", str(script)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     while not (records / "sleeping").exists():
         assert launcher.poll() is None, launcher.stdout.read()
         time.sleep(0.05)
-    launcher.send_signal(signal.SIGTERM)
+    if to_all:  # as a terminal does
+        os.killpg(launcher.pid, number)
+    else:
+        launcher.send_signal(number)
     output, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 1, output
     last = (sandbox.runs / MEGATRON / "launch" / "attempts.jsonl").read_text().splitlines()[-1]
-    assert json.loads(last)["exit_code"] == 143
+    assert json.loads(last)["exit_code"] == 128 + number
     with pytest.raises(ProcessLookupError):
         os.kill(int((records / "sleeping").read_text()), 0)

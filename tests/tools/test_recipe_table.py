@@ -12,8 +12,10 @@ TEXT = """\
 #!/usr/bin/env bash
 # GRPO | {model} | Anything | GSM8K
 # Hardware: 2 nodes of 8 GPUs with 80 GB, or 1 of 8 with 141 GB (NNODES=1).
-NNODES=${{NNODES:-2}}
-NGPUS_PER_NODE=${{NGPUS_PER_NODE:-8}}
+CLUSTER=(
+    "trainer.nnodes=${{NNODES:=2}}"
+    "trainer.n_gpus_per_node=${{NGPUS_PER_NODE:=8}}"
+)
 """
 
 
@@ -59,7 +61,7 @@ def test_a_row_says_what_the_launcher_is(write_launcher):
     name = "run_qwen3-8b_fsdp-lora-npu_gsm8k"
     assert f"| [{name}]({name}.sh) | Qwen3-8B | FSDP2, LoRA | GSM8K | 2 x 8 NPU, 80 GB | C |" in table
     assert "### Qwen3 and Qwen3.5" in table
-    assert "0 G, 0 S, 1 C" in table
+    assert "1 launchers, by the highest level reached: 1 C (composes), 0 S (" in table
 
 
 def test_launchers_are_grouped_and_sorted_by_size(write_launcher):
@@ -74,8 +76,22 @@ def test_launchers_are_grouped_and_sorted_by_size(write_launcher):
 
 def test_the_front_page_has_a_row_for_each_group(write_launcher):
     names = ["qwen3-8b_fsdp_a", "qwen3-8b_fsdp-lora_a", "qwen3-8b_megatron-npu_a"]
-    overview = recipe_table.overview([write_launcher(f"run_{name}") for name in names])
+    launchers = [write_launcher(f"run_{name}") for name in names]
+    overview = recipe_table.overview(launchers, [new_record(launchers[0].path, "C")])
     assert "| Qwen3 and Qwen3.5 | Qwen3-8B | FSDP2, Megatron, LoRA, on NPUs | GSM8K | 3 |" in overview
+    assert overview.endswith("0 G (ran in full on accelerators), 2 not verified as they are now.")
+
+
+def test_the_front_page_says_how_many_ran_on_accelerators(write_launcher):
+    launchers = [write_launcher(f"run_qwen3-8b_fsdp_{task}") for task in ("a", "b", "c")]
+    ran = [new_record(each.path, "G", status="completed", hardware="8x H100 80 GB") for each in launchers[:2]]
+    failed = [
+        new_record(launchers[2].path, "G", status="failed"),
+        new_record(launchers[2].path, "S", status="completed"),
+    ]
+    overview = recipe_table.overview(launchers, [*ran, *failed])
+    assert "3 launchers" in overview
+    assert "0 C (composes), 1 S (ran shrunken on a CPU), 2 G (ran in full on accelerators)." in overview
 
 
 def test_what_cannot_run_on_a_cpu_is_listed_with_its_reason(write_launcher):
@@ -113,7 +129,7 @@ def test_an_outdated_table_is_named_and_left_alone(tmp_path, monkeypatch, capsys
     recipe_table.main()
     text = page.read_text()
     assert text.startswith("before\n<!-- recipes: made -->\n\n| |")
-    assert text.endswith("|\n\n<!-- end of recipes -->\nafter\n")
+    assert text.endswith(".\n\n<!-- end of recipes -->\nafter\n")
 
 
 def test_a_page_without_markers_is_named(tmp_path, monkeypatch):

@@ -103,7 +103,9 @@ def test_every_line_of_every_launcher_can_be_named():
 @pytest.fixture
 def fix(launcher, tmp_path):
     """Says a fix in a launch with these arguments."""
-    return lambda text, *arguments, **variables: plan_of_page(launcher, variables, tmp_path, arguments).fix_in_place(text)
+    return lambda text, *arguments, **variables: plan_of_page(launcher, variables, tmp_path, arguments).fix_in_place(
+        text
+    )
 
 
 def test_a_fix_names_the_knob_where_the_knob_is_heard(fix):

@@ -1,6 +1,4 @@
-import shutil
 import socket
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +35,42 @@ def test_missing_column_is_named_with_those_there_are(launch):
     what = launch.problem().what
     assert "lacks the column(s) reward_model" in what
     assert "data_source, prompt" in what
+
+
+def overwrite(file, column):
+    """Fill the bytes of a column of a parquet file with nonsense; the rest stays as it was."""
+    with pq.ParquetFile(file) as parquet:
+        chunks = [
+            chunk
+            for group in range(parquet.metadata.num_row_groups)
+            for index in range(parquet.metadata.num_columns)
+            if (chunk := parquet.metadata.row_group(group).column(index)).path_in_schema.startswith(column)
+        ]
+    assert chunks
+    data = bytearray(file.read_bytes())
+    for chunk in chunks:
+        start = chunk.dictionary_page_offset or chunk.data_page_offset
+        data[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+    file.write_bytes(data)
+
+
+def test_columns_that_no_check_needs_stay_unread(launch):
+    table = pq.read_table(launch.train)
+    images = pa.array([[{"bytes": b"x" * 1000, "path": None}]] * table.num_rows)
+    pq.write_table(table.append_column("images", images), launch.train)
+    for column in ("images", "prompt", "extra_info"):
+        overwrite(launch.train, column)
+    with pytest.raises((OSError, pa.ArrowException)):
+        pq.read_table(launch.train)
+    assert launch.problems() == []
+
+
+@pytest.mark.parametrize("column", ["reward_model", "data_source"])
+def test_a_column_that_a_check_needs_is_read(launch, column):
+    overwrite(launch.train, column)
+    problem = launch.problem()
+    assert problem.where == "data.train_files"
+    assert "is not a readable parquet file" in problem.what
 
 
 def test_prompt_that_is_text_is_refused(launch):
@@ -107,20 +141,12 @@ def test_folder_without_a_config_is_no_model(launch):
     assert "config.json" in launch.problem().what
 
 
-def test_full_disk_is_found_before_the_first_checkpoint(launch, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**20))
-    problems = launch.problems()
-    assert problems
-    assert all("GiB free" in problem.what and "CHECKPOINT_DIR" in problem.fix for problem in problems)
-
-
-def test_room_needed_grows_with_the_model_only_if_checkpoints_are_saved(launch, monkeypatch):
-    header = b'{"w": {"dtype": "F32", "shape": [1000, 1000000], "data_offsets": [0, 0]}}'
-    (launch.model / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    assert count_parameters(launch.model) == 10**9
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=2**30))
-    assert launch.problems("trainer.save_freq=5") != []
-    assert launch.problems("trainer.save_freq=-1") == []
+def test_parameters_are_counted_from_the_headers_of_the_weights(launch):
+    assert count_parameters(launch.model) is None
+    for name, columns in (("a", 1_000_000), ("b", 7)):
+        header = b'{"w": {"dtype": "F32", "shape": [1000, %d], "data_offsets": [0, 0]}, "__metadata__": {}}' % columns
+        (launch.model / f"{name}.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert count_parameters(launch.model) == 1_000_007_000
 
 
 def test_ray_cluster_that_does_not_answer_is_found(launch, monkeypatch):

@@ -1,9 +1,10 @@
 """Overrides that verl's configuration refuses: each is named, with what was probably meant."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from grpo_launchpad.preflight.compose import ComposeError, compose
-from grpo_launchpad.preflight.refusal import REMOVED_KEYS, keys_in, nearest_keys
+from grpo_launchpad.preflight.refusal import DATACLASSES, REMOVED_KEYS, fields_of, keys_in, nearest_keys
 
 MEGATRON = "model_engine=megatron"
 
@@ -38,6 +39,24 @@ def refusals(*overrides):
             "actor_rollout_ref.rollout.engine_kwargs.vllm.max_loras",
             "no such key",
             "add it with '++': ++actor_rollout_ref.rollout.engine_kwargs.vllm.max_loras=2",
+        ),
+        (
+            ["actor_rollout_ref.rollout.limit_images=4"],
+            "actor_rollout_ref.rollout.limit_images",
+            "no such key",
+            "its configuration tree does not: add it with '+': +actor_rollout_ref.rollout.limit_images=4",
+        ),
+        (
+            ["actor_rollout_ref.rollout.val_kwargs.temprature=1"],
+            "actor_rollout_ref.rollout.val_kwargs.temprature",
+            "no such key",
+            "did you mean actor_rollout_ref.rollout.val_kwargs.temperature",
+        ),
+        (
+            ["actor_rollout_ref.model.override_config.sliding_window=4"],
+            "actor_rollout_ref.model.override_config.sliding_window",
+            "no such key",
+            "add it with '++': ++actor_rollout_ref.model.override_config.sliding_window=4",
         ),
         (
             ["actor_rollout_ref.actor.megatron.context_parallel_size=2"],
@@ -89,3 +108,32 @@ def test_what_can_be_composed_is_not_refused():
 
 def test_hydras_own_settings_are_not_mistaken_for_verls():
     assert "run" not in compose(["hydra.run.dir=/somewhere", "hydra.output_subdir=null"])
+
+
+def test_no_key_of_the_validations_sampling_is_taken_for_an_option_of_vllm():
+    (problem,) = refusals("actor_rollout_ref.rollout.val_kwargs.max_tokens=9")
+    assert "++" not in problem.fix
+
+
+@pytest.mark.parametrize("key", ["limit_images=4", "mtp={}"])
+def test_what_is_to_be_added_with_a_plus_can_be(key):
+    if key.partition("=")[0] in fields_of("actor_rollout_ref.rollout"):
+        compose([f"++actor_rollout_ref.rollout.{key}"])
+
+
+@pytest.mark.parametrize("engine", ["dp", "megatron"])
+def test_verl_still_has_the_dataclasses_that_its_tree_names(engine):
+    config = compose([f"model_engine={engine}"])
+    named = {key: OmegaConf.select(config, f"{key}._target_") for key in DATACLASSES}
+    named = {key: target.rpartition(".")[2] for key, target in named.items() if target}
+    assert named
+    for key, target in named.items():
+        assert target in (DATACLASSES[key], f"{'FSDP' if engine == 'dp' else 'McoreEngine'}{DATACLASSES[key]}") or (
+            target.endswith(DATACLASSES[key]) or DATACLASSES[key].endswith(target)
+        ), key
+        assert fields_of(key), key
+
+
+def test_fields_of_a_base_class_count():
+    assert {"ppo_mini_batch_size", "strategy"} <= fields_of("actor_rollout_ref.actor")
+    assert fields_of("trainer") == frozenset()
