@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from grpo_launchpad.launch.knobs import read_knobs
 from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 from verl.experimental.reward_loop.reward_manager import get_reward_manager_cls
 
+from grpo_launchpad.launch.knobs import read_knobs
 from grpo_launchpad.preflight.compose import compose
 
 ROOT = Path(__file__).resolve().parents[1]

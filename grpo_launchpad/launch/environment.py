@@ -62,8 +62,9 @@ ELSEWHERE = {
     "DATASET_DIR": "set DATA_DIR",
 }
 
-# A name this much like a knob's is one with a slip of the finger: a letter more, less, other or moved.
-LIKENESS = 0.85
+# A name this much like a knob's is one with a slip of the finger: a letter more, less or other. NUM_NODES, which other
+# programs have, is less like NNODES.
+LIKENESS = 0.87
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def _refuse_names_in_vain(variables: Mapping[str, str], known: Collection[str]) 
     names = [knob.name for knob in read_knobs()]
     understood = {*names, *(other for knob in read_knobs() for other in knob.also), *FLAGS, *PLACES, *known}
     understood |= {other for also, _ in PLACES.values() for other in also}
-    plain = {_plain(name): name for name in (*names, *FLAGS)}
+    plain = {_plain(name): name for name in (*names, *FLAGS, "RUN_NAME", "RUN_DIR", "CHECKPOINT_DIR")}
     for variable, value in variables.items():
         if variable in understood or not value:
             continue
@@ -183,10 +184,21 @@ def _refuse_names_in_vain(variables: Mapping[str, str], known: Collection[str]) 
             raise UserError(f"{variable} is set, and no launcher reads it: {ELSEWHERE[variable]}")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
             continue
-        meant = difflib.get_close_matches(_plain(variable), plain, n=1, cutoff=LIKENESS)
-        if meant:
-            meant_name = plain[meant[0]]
-            raise UserError(f"{variable} is set, and no launcher reads it: is {meant_name} meant? Unset it if not")
+        if meant := _meant(_plain(variable), plain):
+            raise UserError(f"{variable} is set, and no launcher reads it: is {plain[meant]} meant? Unset it if not")
+
+
+def _meant(word: str, words: Collection[str]) -> str:
+    """Return the word that was probably meant, or ""; with letters that changed places it is of the same letters."""
+    near = difflib.get_close_matches(word, words, n=1, cutoff=LIKENESS)
+    moved = [each for each in words if sorted(each) == sorted(word) and _moved_only(word, each)]
+    return (near or moved or [""])[0]
+
+
+def _moved_only(one: str, other: str) -> bool:
+    """Say whether two neighbours have changed places, and nothing else is different."""
+    places = [index for index, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    return len(places) == 2 and places[1] - places[0] == 1
 
 
 def _plain(name: str) -> str:

@@ -91,7 +91,7 @@ class Page:
     @property
     def knobs(self) -> dict[str, str]:
         """The knobs that it names, with its defaults."""
-        return {line.knob: line.default for line in self.lines if line.knob}
+        return {line.knob: line.default for line in reversed(self.lines) if line.knob}
 
     def line_of(self, key: str) -> int:
         """Return the number of the line that sets a key, or 0."""

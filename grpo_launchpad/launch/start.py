@@ -19,7 +19,7 @@ from grpo_launchpad import models
 from grpo_launchpad.launch.knobs import quoted
 from grpo_launchpad.launch.plan import PASSWORD_IN_ADDRESS, ROOT, RUNTIME_ENV, TRAINER, Origin, Plan, Setting, Source
 from grpo_launchpad.preflight.check import check, check_machine, report_problems
-from grpo_launchpad.preflight.compose import ComposeError, compose
+from grpo_launchpad.preflight.compose import ComposeError, check_deletions, compose
 from grpo_launchpad.preflight.machine import uses_a_running_ray
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.runs import attempts
@@ -50,6 +50,8 @@ def problems_of(plan: Plan, *, made_later: frozenset[str] = frozenset()) -> tupl
         config = compose(plan.overrides)
     except ComposeError as error:
         return None, error.problems
+    if problems := check_deletions(plan.overrides):
+        return None, problems
     if not plan.flags["PREFLIGHT"]:
         return config, []
     return config, check(config, plan.overrides, plan.run.path, made_later)
@@ -112,9 +114,9 @@ def finished_step(config: DictConfig) -> int | None:
     """
     tracker = Path(config.trainer.default_local_dir) / "latest_checkpointed_iteration.txt"
     last = OmegaConf.select(config, "trainer.total_training_steps")
-    if config.trainer.resume_mode == "disable" or last is None or not tracker.exists():
+    if config.trainer.resume_mode == "disable" or not isinstance(last, int) or not tracker.exists():
         return None
-    text = tracker.read_text().strip()
+    text = tracker.read_text(errors="replace").strip()
     return int(text) if text.isdecimal() and int(text) >= last else None
 
 

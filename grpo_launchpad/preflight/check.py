@@ -10,10 +10,18 @@ from grpo_launchpad.architectures import Architecture, of_model
 from grpo_launchpad.preflight.added import check_added_keys
 from grpo_launchpad.preflight.batch import check_batch, check_integers
 from grpo_launchpad.preflight.compose import compose, without_deletions
-from grpo_launchpad.preflight.data import check_data
+from grpo_launchpad.preflight.custom_reward import check_custom_reward
+from grpo_launchpad.preflight.data import check_capacity, check_data
 from grpo_launchpad.preflight.keys import check_dead_keys, check_keys_without_effect
 from grpo_launchpad.preflight.layout import check_layout
-from grpo_launchpad.preflight.machine import check_devices, check_disk, check_folders, check_imports, check_ray
+from grpo_launchpad.preflight.machine import (
+    check_devices,
+    check_disk,
+    check_folders,
+    check_imports,
+    check_ray,
+    check_socket_paths,
+)
 from grpo_launchpad.preflight.model import check_model, count_parameters
 from grpo_launchpad.preflight.override import backend_of
 from grpo_launchpad.preflight.problem import Problem
@@ -44,10 +52,13 @@ def check(
     return [
         *check_configuration(config, overrides, _architecture(str(model_folder or name))),
         *check_trackers(config),
+        *check_custom_reward(config),
         *check_data(config, made_later),
         *check_model(config),
         *check_folders((run_dir, Path(config.trainer.default_local_dir))),
         *check_imports(),
+        *check_socket_paths(config),
+        *check_capacity(config),
         *check_ray(),
     ]
 

@@ -9,6 +9,8 @@ from grpo_launchpad.preflight.override import backend_of, key_of
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.preflight.refusal import explain, keys_in, targets_in
 
+READ_AS_THEY_ARE = ("trainer", "data", "ray_kwargs", "transfer_queue")
+
 
 class ComposeError(Exception):
     """The overrides do not fit verl's configuration; ``problems`` says which and why."""
@@ -71,6 +73,21 @@ def compose(overrides: list[str]) -> DictConfig:
 def without_deletions(overrides: list[str]) -> list[str]:
     """Return the overrides without those that delete a key ("~key")."""
     return [override for override in overrides if not override.startswith("~")]
+
+
+def check_deletions(overrides: list[str]) -> list[Problem]:
+    """Return a problem for each deleted key that verl reads straight from its configuration.
+
+    Of what verl makes dataclasses of, a deleted key has the dataclass's default; the trainer's and the data's parts
+    are read as they are, and the first to ask stops with a traceback.
+    """
+    problems = []
+    for override in overrides:
+        key = key_of(override)
+        if override.startswith("~") and (key == "actor_rollout_ref" or key.split(".")[0] in READ_AS_THEY_ARE):
+            fix = f"leave it out, or set it: {key}=null"
+            problems.append(Problem(key, "verl reads this key, and it is deleted", fix))
+    return problems
 
 
 def _culprit(error: Exception, overrides: list[str]) -> str | None:

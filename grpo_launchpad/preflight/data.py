@@ -41,6 +41,46 @@ def check_data(config: DictConfig, made_later: frozenset[str] = frozenset()) -> 
     return list(dict.fromkeys(problems))  # a wrong option is one problem, however many files there are
 
 
+def check_capacity(config: DictConfig) -> list[Problem]:
+    """Check that TransferQueue holds a whole validation and a whole step: one key a prompt and one a sample.
+
+    Source: TransferQueue's ``storage/simple_storage.py``, put_data, which raises when it is full; verl 0.9.1 puts the
+    prompts and the samples there (``trainer/ppo/v1/trainer_base.py``).
+    """
+    key = "transfer_queue.backend.SimpleStorage.total_storage_size"
+    room = OmegaConf.select(config, key)
+    if not isinstance(room, int):
+        return []
+    rollout = config.actor_rollout_ref.rollout
+    rows = _rows_of(config.data.val_files)
+    if isinstance(config.data.val_max_samples, int) and config.data.val_max_samples > 0:
+        rows = min(rows, config.data.val_max_samples)
+    problems = []
+    for what, prompts, samples, fix in (
+        ("validation rows", rows, rollout.val_kwargs.n, "set VAL_ROWS"),
+        ("prompts a step", config.data.train_batch_size, rollout.n, "set TRAIN_BATCH_SIZE"),
+    ):
+        needed = prompts * (samples + 1)
+        if needed > room:
+            said = f"{prompts} {what} with {samples} samples each are {needed} keys, and the queue holds {room}"
+            problems.append(Problem(key, said, f"{fix} to {room // (samples + 1)} at most, or add {key}={2 * needed}"))
+    return problems
+
+
+def _rows_of(files: object) -> int:
+    """Return the rows of parquet files, as far as they can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    for file in [files] if isinstance(files, str) else files or []:
+        try:
+            rows += pq.read_metadata(Path(file).expanduser()).num_rows
+        except (OSError, pa.ArrowException):
+            continue  # check_data says what is wrong with it
+    return rows
+
+
 def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[Problem]]:
     """Return the number of rows of a parquet file (0 if unknown) and what is wrong with it."""
     import pyarrow as pa

@@ -19,6 +19,7 @@ CHECKPOINT_BYTES_PER_PARAMETER = 12
 # Logs, rollouts and metrics of a run.
 BYTES_BESIDE_CHECKPOINTS = GIB // 4
 
+SOCKET_PATH_BYTES = 107  # sun_path of unix(7), without its end
 DRIVER_SECONDS = 30  # the first question to a driver that sleeps takes some
 NPU_FILES = Path("/dev")
 DEVICE_NAMES = {"cuda": "NVIDIA GPU", "npu": "Ascend NPU"}
@@ -62,6 +63,25 @@ def check_imports() -> list[Problem]:
             what = f"{here.parent} would be imported by Ray's workers instead of the installed {name}"
             problems.append(Problem("current folder", what, "start the launcher from another folder"))
     return problems
+
+
+def check_socket_paths(config: DictConfig) -> list[Problem]:
+    """Check that Ray's sockets, which lie below TMPDIR, have paths that Linux can hold: 107 bytes.
+
+    Source: ``ray/_private/utils.py``, validate_socket_filepath; the session's name is of ``ray/_private/node.py``.
+    """
+    variable = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
+    folder = os.environ.get(variable, "")
+    if not folder or uses_a_running_ray(config):
+        return []
+    longest = f"{folder}/ray/session_2026-01-01_00-00-00_000000_{os.getpid()}/sockets/plasma_store"
+    if len(os.fsencode(longest)) <= SOCKET_PATH_BYTES:
+        return []
+    room = SOCKET_PATH_BYTES - len(longest) + len(folder)
+    what = (
+        f"{folder} has {len(os.fsencode(folder))} characters; below it, Ray's sockets have no room for more than {room}"
+    )
+    return [Problem(variable, what, "set RAY_TMPDIR to a short path, such as /tmp")]
 
 
 def check_disk(config: DictConfig, run_dir: Path, parameters: int | None) -> list[Problem]:

@@ -108,7 +108,7 @@ def fields_of(target: str) -> Words:
         target: its whole name, as verl's configuration has it in ``_target_``.
     """
     package, _, name = target.partition(".")
-    folder = folder_of(package)
+    folder = folder_of(package) if name else None
     if folder is None:
         return frozenset()
     module = Path(*name.split(".")[:-1])

@@ -5,8 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+
+from grpo_launchpad.launch.plan import ROOT
 
 SERVER = "from grpo_launchpad.warm_workers import server; server.PRELOAD = ('json',); server.main()"
 
@@ -81,6 +84,71 @@ def test_without_a_server_the_stand_in_becomes_python(server, tmp_path):
     server.wait()
     done = work(server, script(tmp_path, "import sys; print(sys.argv[1:]); sys.exit(5)"), "x")
     assert (done.stdout, done.returncode) == ("['x']\n", 5)
+
+
+def connections(folder):
+    """Return how many clients a server has, those that it has not accepted yet included."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(f" {folder / 'socket'}") for line in lines) - 1  # the server's own
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def importing(tmp_path):
+    """A server that waits in its imports until there is a file "go", and then fails in them."""
+    (tmp_path / "broken_package.py").write_text(
+        f"import os, time\nwhile not os.path.exists({str(tmp_path / 'go')!r}):\n    time.sleep(0.02)\n"
+        "raise ImportError('cannot import name x')\n"
+    )
+    program = SERVER.replace("'json'", "'broken_package'")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], env=environment, stderr=subprocess.PIPE)
+    wait_for(lambda: (tmp_path / "python").exists() or process.poll() is not None)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_server_that_fails_in_its_imports_leaves_the_work_to_python(importing, tmp_path):
+    path = script(tmp_path, "import os, sys; print(os.getpid(), sys.argv[1:]); sys.exit(5)")
+    command = [str(tmp_path / "python"), "-u", path, "a b"]
+    before = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    wait_for(lambda: connections(tmp_path) == 2)
+    assert [client.poll() for client in before] == [None, None]
+    (tmp_path / "go").touch()
+    assert importing.wait(timeout=300) == 1
+    after = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    for client in (*before, after):
+        out, _ = client.communicate(timeout=300)
+        assert (out, client.returncode) == (f"{client.pid} ['a b']\n", 5)  # the stand-in itself became the worker
+
+
+def test_a_server_that_is_killed_before_it_forks_leaves_the_work_to_python(server, tmp_path):
+    server.send_signal(signal.SIGSTOP)
+    path = script(tmp_path, "print('worked')")
+    client = subprocess.Popen([str(server.executable), path], stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: connections(tmp_path) == 1)
+    server.kill()
+    assert client.communicate(timeout=300)[0] == "worked\n"
+    assert client.returncode == 0
+
+
+def test_a_server_that_is_killed_behind_its_back_is_a_failure_of_the_worker(server, tmp_path):
+    """The worker was forked: running it a second time would do its work twice."""
+    path = script(tmp_path, "import time; print('up', flush=True); time.sleep(1000)")
+    client = subprocess.Popen([str(server.executable), path], stdout=subprocess.PIPE, text=True)
+    assert client.stdout.readline() == "up\n"
+    worker = int(Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text())
+    server.kill()
+    assert client.wait(timeout=300) == 1
+    os.kill(worker, signal.SIGKILL)
+    client.stdout.close()
 
 
 def test_the_server_ends_with_the_process_that_started_it(tmp_path):

@@ -17,9 +17,16 @@ echo report >"${RUN_DIR}.smoke/report.html"
 echo '{"status": "completed", "steps": 2, "world_size": 2, "rollout_probs_diff_mean": 0.0030712}' \\
     >"${RUN_DIR}.smoke/summary.json"
 """
-MEGATRON = """\
-echo "run_a_megatron_b: SMOKE=1 needs an engine that is not there" >&2
-exit 2
+# What a launcher has for a reader of its text; bash leaves it out.
+PAGE = """\
+set -euo pipefail
+: <<'END'
+CLUSTER=(
+    "trainer.nnodes=${NNODES:=1}"
+    "trainer.n_gpus_per_node=${NGPUS_PER_NODE:=%(workers)d}"
+    "actor_rollout_ref.model.path=${MODEL_PATH:=Qwen/Qwen2-7B-Instruct}"
+)
+END
 """
 
 
@@ -33,9 +40,9 @@ def project(tmp_path):
 def stub(project):
     """Writes a launcher that does something else."""
 
-    def write(name, body):
+    def write(name, body, workers=2):
         path = project / "launchers" / f"{name}.sh"
-        path.write_text(f"[[ $SMOKE == 1 ]] || exit 9\n{body}")
+        path.write_text(f"{PAGE % {'workers': workers}}[[ $SMOKE == 1 ]] || exit 9\n{body}")
         return Launcher(path)
 
     return write
@@ -98,11 +105,14 @@ def test_the_summary_of_an_earlier_run_does_not_count(stub, smoke_each, project)
     assert smoke_each(stub("run_a_fsdp_b", "exit 0")) == ["run_a_fsdp_b"]
 
 
-def test_what_cannot_run_on_a_cpu_says_why_and_did_not_fail(stub, smoke_each, records, capsys):
-    assert smoke_each(stub("run_a_megatron_b", MEGATRON)) == []
+def test_what_cannot_run_on_a_cpu_says_why_and_did_not_fail(stub, smoke_each, records, project, capsys):
+    launcher = stub("run_qwen2.5-vl-7b_megatron_geo3k", "exit 0")
+    assert smoke_each(launcher) == []
     (record,) = records()
-    assert record.reason == "SMOKE=1 needs an engine that is not there"
-    assert "1 cannot run on a CPU: SMOKE=1 needs an engine" in capsys.readouterr().out
+    reason = "SMOKE=1 needs Megatron-Bridge for this model, which needs Python 3.12 and Transformer Engine"
+    assert (record.reason, record.reaches_level) == (reason, False)
+    assert f"1 cannot run on a CPU: {reason}" in capsys.readouterr().out
+    assert not (project / "runs").exists()  # nothing was started to find that out
 
 
 def test_any_other_refusal_is_a_failure(stub, smoke_each):
@@ -110,16 +120,29 @@ def test_any_other_refusal_is_a_failure(stub, smoke_each):
 
 
 def test_nothing_from_the_environment_changes_the_run(stub, smoke_each, monkeypatch, project):
-    for name in ("ACTOR_LR", "LORA_RANK", "NEW_RUN", "DRY_RUN"):
+    names = ("ACTOR_LR", "LORA_RANK", "NEW_RUN", "DRY_RUN", "CHECK", "GEN_TP", "EXPERIMENT_NAME", "CKPTS_DIR", "LOGGER")
+    for name in names:
         monkeypatch.setenv(name, "1")
-    smoke_each(stub("run_a_fsdp_b", 'echo "${ACTOR_LR-}${LORA_RANK-}${NEW_RUN-}${DRY_RUN-}"\n'))
-    assert (project / "runs" / "run_a_fsdp_b.smoke.log").read_text() == "\n"
+    monkeypatch.setenv("PYTHON", "kept")
+    smoke_each(stub("run_a_fsdp_b", "".join(f'echo "{name}=${{{name}-}}"\n' for name in (*names, "PYTHON"))))
+    assert (project / "runs" / "run_a_fsdp_b.smoke.log").read_text() == (
+        "".join(f"{name}=\n" for name in names) + "PYTHON=kept\n"
+    )
 
 
-def test_the_record_is_of_the_code_that_ran(stub, smoke_each, records):
-    launcher = stub("run_a_fsdp_b", COMPLETED + 'echo "# edited meanwhile" >>"$0"; echo "exit 1" >>"$0"')
+def test_the_record_is_of_the_command_that_ran(stub, smoke_each, records):
+    edit = 'sed -i "s/Qwen2-7B-Instruct/Qwen2-0.5B-Instruct/" "$0"'
+    launcher = stub("run_a_fsdp_b", COMPLETED + edit)
     smoke_each(launcher)
+    assert "Qwen2-0.5B" in launcher.path.read_text()
     assert verification.level_of(launcher.path, records()) == ""
+
+
+def test_the_record_says_how_far_engine_and_trainer_were_apart(stub, smoke_each, records):
+    apart = COMPLETED.replace('"steps": 2', '"rollout_divergence_max": 0.0012345, "steps": 2')
+    assert smoke_each(stub("run_a_fsdp_b", apart)) == []
+    (record,) = records()
+    assert (record.rollout_divergence_max, record.divergence_limit) == (0.00123, smoke.DIVERGENCE_LIMIT)
 
 
 def test_a_run_without_an_end_is_stopped(stub, smoke_each, monkeypatch, project):
@@ -174,11 +197,8 @@ def test_one_per_architecture_covers_every_model_type_and_backend():
 
 
 def test_one_per_architecture_prefers_a_launcher_that_shards(stub):
-    text = (
-        "MODEL_PATH=${MODEL_PATH:-Qwen/Qwen2-7B-Instruct}\nNNODES=${NNODES:-1}\nNGPUS_PER_NODE=${NGPUS_PER_NODE:-%d}\n"
-    )
-    alone = stub("run_qwen2-7b_fsdp_a", text % 1)
-    sharded = stub("run_qwen2-7b_fsdp_b", text % 8)
+    alone = stub("run_qwen2-7b_fsdp_a", "", workers=1)
+    sharded = stub("run_qwen2-7b_fsdp_b", "", workers=8)
     assert smoke.one_per_architecture([alone, sharded]) == [sharded]
 
 

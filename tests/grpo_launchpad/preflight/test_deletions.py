@@ -4,7 +4,7 @@ import pytest
 
 from grpo_launchpad.preflight.batch import INTEGERS, INTEGERS_OR_NULL, POSITIVE_INTEGERS, POSITIVE_INTEGERS_OR_NULL
 from grpo_launchpad.preflight.check import check, check_machine
-from grpo_launchpad.preflight.compose import ComposeError, compose, without_deletions
+from grpo_launchpad.preflight.compose import ComposeError, check_deletions, compose, without_deletions
 from grpo_launchpad.preflight.layout import ACTOR, KEYS, REF, ROLLOUT
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.preflight.types import NEEDED
@@ -92,3 +92,10 @@ def test_what_stands_beside_a_deleted_key_is_still_checked(launch, key):
 def test_only_deletions_are_left_out():
     kept = ["a=~b", "++a.b=1", "data.seed=~"]
     assert without_deletions([*kept, "~a.b", "~c=1"]) == kept
+
+
+@pytest.mark.parametrize("key", ["trainer", "trainer.nnodes", "trainer.resume_mode", "data.train_batch_size"])
+def test_a_key_that_verl_reads_as_it_is_cannot_be_deleted(key):
+    (problem,) = check_deletions([f"~{key}", f"~{ROLLOUT}.max_num_seqs"])
+    assert problem.where == key
+    assert f"{key}=null" in problem.fix

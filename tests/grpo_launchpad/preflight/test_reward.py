@@ -60,7 +60,8 @@ def test_a_wrong_option_is_one_problem(launch):
 
 
 def test_a_reward_of_the_users_own_is_the_users_business(launch):
-    assert launch.problems(f"{REWARDS}=corectness", "reward.custom_reward_function.path=mine.py") == []
+    own = launch.own_reward("def compute_score(**sample): return 0.0\n")
+    assert launch.problems(f"{REWARDS}=corectness", own) == []
 
 
 def write(launch, golds, data_source="openai/gsm8k"):
@@ -119,9 +120,10 @@ def test_other_problems_of_a_file_come_first(launch):
     assert "no ground_truth" in launch.problem().what
 
 
-@pytest.mark.parametrize("reward", [(), ("reward.custom_reward_function.path=mine.py",)])
+@pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("column", ["reward_model", "data_source"])
-def test_a_row_without_a_value_is_named(launch, column, reward):
+def test_a_row_without_a_value_is_named(launch, column, own):
+    reward = [launch.own_reward("def compute_score(**sample): return 0.0\n")] if own else []
     table = pq.read_table(launch.train)
     values = table.column(column).to_pylist()
     values[3] = values[7] = None

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from grpo_launchpad.preflight.compose import compose
-from grpo_launchpad.preflight.types import NEEDED, _defaults, _number, check_types
+from grpo_launchpad.preflight.types import NEEDED, _number, check_types, defaults_of
 
 
 def problems_of(*overrides):
@@ -53,7 +53,7 @@ def test_a_value_that_verl_takes_is_accepted(override):
 @pytest.mark.parametrize(("backend", "engine"), [("fsdp", "dp"), ("megatron", "megatron")])
 def test_the_defaults_that_verl_ships_are_those_it_composes(backend, engine):
     config = compose([f"model_engine={engine}"])
-    for key, value in _defaults(backend).items():
+    for key, value in defaults_of(backend).items():
         if isinstance(value, bool | int | float):
             composed = _number(OmegaConf.select(config, key))
             assert composed == value, key
