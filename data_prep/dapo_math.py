@@ -55,7 +55,7 @@ DATA_SET = DataSet(
     to_problem=to_problem,
     templates=("boxed", "hash", "think", "reasoning"),
     boxed=True,
-    drop={"duplicate": 1.0},
+    drop={"duplicate": 1.0, "conflict": 1.0},
 )
 
 if __name__ == "__main__":

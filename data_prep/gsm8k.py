@@ -16,7 +16,7 @@ import re
 from data_prep.pipeline import command_line
 from data_prep.pipeline.data_set import DataSet, Fault, Problem, Split, text
 
-FINAL_ANSWER = re.compile(r"####\s*(-?[0-9][0-9,]*(?:\.[0-9]+)?)\s*\Z")
+FINAL_ANSWER = re.compile(r"####\s*(-?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?)\s*\Z")
 
 
 def to_problem(record: dict) -> Problem:

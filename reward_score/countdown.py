@@ -32,9 +32,25 @@ MAX_DIGITS = 18
 WELL_FORMED = 0.1
 
 _EQUATION = re.compile(r"(?P<expression>[0-9+\-*/()\s]+)(?:=\s*(?P<tail>-?\s*[0-9]+)\s*)?")
+# Delimiters of mathematics, of code and of bold text around the equation.
+_DELIMITED = re.compile(
+    r"\$\$([^$]*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\\boxed\{([^{}]*)\}|```[a-z]*\n([^`]*)```|`([^`]*)`|\*\*(.*)\*\*",
+    re.DOTALL,
+)
 _NUMBER = re.compile(r"[0-9]+")
 _OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
-_SPELLINGS = {"×": "*", "÷": "/", "−": "-", "\\times": "*", "\\cdot": "*", "\\div": "/"}
+_SPELLINGS = {
+    "×": "*",
+    "÷": "/",
+    "−": "-",
+    "\\times": "*",
+    "\\cdot": "*",
+    "\\div": "/",
+    "\\left": "",
+    "\\right": "",
+    "·": "*",
+    "⋅": "*",
+}
 
 
 class _NotAnEquationError(ValueError):
@@ -96,6 +112,13 @@ def _parse(answer: str) -> tuple[ast.expr, int | None]:
     """
     if len(answer) > MAX_LENGTH:
         raise _NotAnEquationError
+    answer = answer.strip()
+    for _ in range(3):
+        delimited = _DELIMITED.fullmatch(answer.rstrip(". "))
+        if delimited is None:
+            break
+        answer = next(group for group in delimited.groups() if group is not None).strip()
+    answer = answer.rstrip(". ")
     for spelling, sign in _SPELLINGS.items():
         answer = answer.replace(spelling, sign)
     equation = _EQUATION.fullmatch(answer.strip())

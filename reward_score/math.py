@@ -6,7 +6,18 @@ counts. Where the ground truth lists several values, boxes side by side (``\boxe
 list.
 """
 
-from reward_score.extraction import answer_region, last_boxed, last_boxes, stated_answer
+from reward_score.extraction import (
+    TAIL,
+    answer_in_tags,
+    answer_region,
+    has_open_box,
+    last_boxed,
+    last_boxes,
+    stated_answer,
+    tagged,
+    value_stated,
+)
+from reward_score.ground_truth import opened
 from reward_score.math_equivalence import UndecidedError, equivalent
 
 
@@ -17,10 +28,12 @@ def score(
 
     Args:
         solution_str: the decoded response, special tokens removed.
-        ground_truth: the reference answer as LaTeX or text, without a box or in one.
+        ground_truth: the reference answer as LaTeX or text, without a box or in one; or a list of texts, also as JSON,
+            of which any is right.
         format_weight: what a boxed answer adds to the score, right or wrong.
-        method: "boxed": an answer outside a box is wrong. "flexible": a response without a box is judged by what it
-        states after "the answer is", "Answer:" or "####", else by its last formula or number.
+        method: "boxed": an answer outside a box is wrong. "flexible": a response without a box is judged by what
+        stands in ``<answer>``, else by what it states after "the answer is", "Answer:" or "####", else by its last
+        formula or number.
 
     Returns:
         ``acc``: 1.0 if the answer equals the ground truth, else 0.0.
@@ -35,13 +48,16 @@ def score(
         raise ValueError(f"method={method!r}: write 'flexible' or 'boxed'")
     region = answer_region(solution_str)
     boxed = last_boxed(region) if region else None
-    gold = ", ".join(last_boxes(ground_truth)) or ground_truth if "\\boxed" in ground_truth else ground_truth
-    answer = boxed
-    if boxed is None and region and method == "flexible":
-        answer = stated_answer(region)
+    answers: list[str | None] = [boxed]
+    if region and method == "flexible":
+        tags = answer_in_tags(region)
+        if tags is not None:
+            answers = [tags.strip("$ "), value_stated(tags) if len(tags) <= TAIL else None]
+        elif boxed is None:
+            answers = [None if "\\boxed" in region and has_open_box(region) else stated_answer(region)]
     undecided = False
     try:
-        correct = answer is not None and (equivalent(answer, gold) or _several_boxes(region, gold))
+        correct = any(_right(answer, region, gold) for answer in answers if answer for gold in _golds(ground_truth))
     except UndecidedError:
         correct, undecided = False, True
     return {
@@ -50,6 +66,33 @@ def score(
         "format": float(boxed is not None),
         "scorer_error": float(undecided),
     }
+
+
+def _golds(ground_truth: object) -> list[str]:
+    """Return the golds that a ground truth is: a text, a number, or a list of texts, of which any will do."""
+    if not isinstance(ground_truth, str):
+        if hasattr(ground_truth, "tolist"):
+            ground_truth = ground_truth.tolist()
+        if isinstance(ground_truth, list | tuple):
+            return [gold for one in ground_truth for gold in _golds(one)]
+        if isinstance(ground_truth, bool) or not isinstance(ground_truth, int | float):
+            raise TypeError(f"ground truth {str(ground_truth)[:200]!r}: math needs a text, or a list of texts")
+        ground_truth = str(ground_truth)
+    if ground_truth.startswith('["'):
+        listed = opened(ground_truth)
+        if isinstance(listed, list):
+            return [gold for one in listed for gold in _golds(one)]
+    if "####" in ground_truth:
+        ground_truth = ground_truth.rpartition("####")[2].strip()
+    if "</answer>" in ground_truth:
+        ground_truth = tagged(ground_truth, "answer") or ground_truth
+    if "\\boxed" in ground_truth:
+        return [", ".join(last_boxes(ground_truth)) or ground_truth]
+    return [ground_truth]
+
+
+def _right(answer: str, region: str, gold: str) -> bool:
+    return equivalent(answer, gold) or _several_boxes(region, gold)
 
 
 def _several_boxes(region: str, gold: str) -> bool:

@@ -51,7 +51,11 @@ def shared_options(data_set: DataSet, description: str) -> argparse.ArgumentPars
             help="a folder with a file for each split, one file (with --split), or a hub's owner/name "
             f"(default: data/raw/{data_set.name}, the Hugging Face hub, ModelScope)",
         )
-    parser.add_argument("--out", type=Path, help="folder for the parquet files (default: $DATA_DIR/<name>, else data/<name> of the project)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder for the parquet files (default: $DATA_DIR/<name>, else data/<name> of the project)",
+    )
     parser.add_argument("--split", choices=names, help=f"prepare only this one (default: {', '.join(names)})")
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N records of each split")
     if data_set.templates:

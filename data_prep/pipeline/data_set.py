@@ -1,7 +1,7 @@
 """What a module of data_prep says about its data set, and the ways in which a record can be unusable."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 HALF_A_PAIR = re.compile("[\ud800-\udfff]")
@@ -26,9 +26,14 @@ class Fault(Exception):
 # Why a row may be left out -> what it means. The first that applies to a row is the one that counts.
 REASONS = {
     "empty": "a text that must not be empty is",
+    "prompt": "the prompt's messages are not one question",
     "gold": "the ground truth cannot be read, or its own scorer does not give it full marks",
+    "markers": "marks of a chat template stand in the question, and the model would see them twice",
+    "encoding": "the text was read in a wrong encoding",
+    "unused": "a column that is not taken seems to belong to the question",
     "image": "an image cannot be read, or is missing",
     "long": "the prompt has more tokens than --max-prompt-tokens",
+    "conflict": "an earlier row has the same prompt and another ground truth",
     "duplicate": "an earlier row has the same prompt",
     "overlap": "the prompt is in a held-out split as well",
     "near-overlap": "nearly all of a held-out prompt is in this one",
@@ -45,12 +50,18 @@ class Problem:
         ground_truth: what the scorer compares with: a text, or for some tasks several by name.
         extra: further values to keep, of the types that the data set declares.
         images: each a path relative to the record's file, the image's bytes, or a mapping with ``bytes`` or ``path``.
+        system: the system message that the record has, "" for none; it stands before that of the template.
+        whole_prompt: whether the question is the whole prompt, with its instruction, so that no template is added.
+        doubts: reason -> what speaks against a row that could be written.
     """
 
     question: str
     ground_truth: str | dict[str, str]
     extra: Mapping[str, object] = field(default_factory=dict)
     images: tuple[object, ...] = ()
+    system: str = ""
+    whole_prompt: bool = False
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,12 +105,15 @@ class DataSet:
         boxed: whether its scorer wants a box around an answer that stands between tags.
         ability: verl's word for the kind of task.
         extra: name -> type of each value of ``Problem.extra``.
-        truth_fields: the names within a ground truth that is not a text.
+        truth_fields: the names within a ground truth that is not a text; as a mapping, with their types.
         image_column: the column that its problems' images come from; None if they have none.
         generate: makes the records of a split from (split's name, seed), for a data set that is not read from files.
         drop: reason -> the largest share of rows that may be left out for it without being asked: known faults of the
             published data.
         keep: reasons that are reported and leave no row out.
+        reads_prepared: whether its records may be rows that are prepared for verl already.
+        other_splits: a split's name -> other names of it, for a folder that has no file of its own name.
+        advise: what to do about bad ground truths, told from the split's first records.
     """
 
     name: str
@@ -112,11 +126,14 @@ class DataSet:
     boxed: bool = False
     ability: str = "math"
     extra: Mapping[str, type] = field(default_factory=dict)
-    truth_fields: tuple[str, ...] = ()
+    truth_fields: tuple[str, ...] | Mapping[str, object] = ()
     image_column: str | None = None
     generate: Callable[[str, int], Iterator[dict]] | None = None
     drop: Mapping[str, float] = field(default_factory=dict)
     keep: tuple[str, ...] = ("long",)
+    reads_prepared: bool = False
+    other_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    advise: Callable[[Iterable[dict]], str] | None = None
 
 
 def column(record: Mapping[str, object], *names: str) -> tuple[str, object]:
@@ -165,8 +182,13 @@ def number_or_text(record: Mapping[str, object], *names: str) -> str:
         DataError, Fault: as ``text``; a fault if the number is not finite.
     """
     name, value = column(record, *names)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, list | dict | bool):
+        kind = f"a list of {len(value)}" if isinstance(value, list) else type(value).__name__
+        raise Fault("gold", f"column '{name}': {kind} instead of a text or number. Write the answer as text.")
+    if isinstance(value, int | float):
         if value != value or value in (float("inf"), float("-inf")):
             raise Fault("gold", f"column '{name}': {value} is no answer.")
         return str(int(value)) if value == int(value) else repr(value)
-    return text(record, name).strip()
+    return text({name: value}, name).strip()

@@ -1,5 +1,6 @@
 """The images of a problem: read, and looked at, before a training stumbles over them."""
 
+import base64
 import io
 import re
 import warnings
@@ -10,6 +11,8 @@ from data_prep.pipeline.data_set import DataError, Fault
 # Where an image belongs in a prompt; verl replaces the marks by the images, in order.
 MARK = "<image>"
 OTHER_MARKS = ("<video>", "<audio>")
+# How PNG, JPEG, GIF, WebP, BMP and TIFF begin as base64.
+BEGINNINGS = ("iVBOR", "/9j/", "R0lGOD", "UklGR", "Qk", "SUkq", "TU0A")
 # Pillow names the buffer it was given, whose address differs each time.
 ADDRESS = re.compile(r" <_io\.BytesIO object at 0x[0-9a-f]+>")
 
@@ -30,12 +33,17 @@ def image_bytes(image: object, folder: Path) -> bytes:
         path, image = image.get("path"), image.get("bytes") or image.get("path")
     if image is None:
         raise Fault("image", "there is none. Give a path, or bytes.")
+    if isinstance(image, str) and image.startswith(("http://", "https://")):
+        raise Fault("image", f"{image[:100]}: an address on the web. Download the images, and give their paths.")
+    if isinstance(image, str) and (inline := _inline(image)) is not None:
+        path, image = None, inline
     if isinstance(image, str):
         path = image
         try:
             image = (folder / path).read_bytes()
         except (OSError, ValueError) as error:
-            raise Fault("image", f"{folder / path}: {getattr(error, 'strerror', None) or error}") from error
+            where = str(folder / path) if len(path) <= 255 else f"{path[:40]}... ({len(path):,} characters)"
+            raise Fault("image", f"{where}: {getattr(error, 'strerror', None) or str(error)[:80]}") from error
     if not isinstance(image, bytes):
         raise DataError(f"{type(image).__name__} instead of an image. Give a path, or bytes.")
     try:
@@ -44,6 +52,18 @@ def image_bytes(image: object, folder: Path) -> bytes:
         name = f"{path}: " if path else ""
         raise Fault("image", f"{name}not readable as an image ({ADDRESS.sub('', str(error))})") from error
     return image
+
+
+def _inline(image: str) -> bytes | None:
+    """Return the bytes that a text holds as base64, with or without data:image/png;base64, before them; None for a
+    path."""
+    head, comma, rest = image[:100].partition("base64,")
+    if not comma and (len(image) <= 255 or not image.startswith(BEGINNINGS)):
+        return None
+    try:
+        return base64.b64decode(image[len(head) + len(comma) :] if comma else image)
+    except ValueError as error:
+        raise Fault("image", f"not readable as base64 ({error})") from error
 
 
 def check_marks(text: str, images: int) -> None:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, takewhile
+from itertools import accumulate, islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,10 @@ from data_prep.pipeline.sources import RAW, NoSuchSplitError, Source, find
 from data_prep.pipeline.verl_parquet import ShardWriter
 
 SHARD_ROWS = 500_000
+# Files are put together if there are as many, and have fewer rows each.
+MANY_PIECES, SMALL_PIECE = 10, 1000
+# How many records are looked at for advice about their answers.
+ADVISED_BY = 1000
 PARTIAL = ".partial-"
 UNFINISHED = "unfinished.json"
 
@@ -179,8 +183,7 @@ def _parts(request: Request) -> list[Part]:
     if source is not None and Path(source).is_file():
         return _parts_of_one_file(request)
     if request.holdout:
-        what = f"--holdout {request.holdout}: takes rows of one file, and --source {source} is none"
-        raise DataError(f"{what}. Give a file, or leave --holdout out.")
+        return _parts_of_one_split(request)
     parts = []
     for split in data_set.splits:
         if split.name not in request.splits and "train" not in request.splits:
@@ -207,10 +210,29 @@ def _parts_of_one_file(request: Request) -> list[Part]:
             "Or hold some of its rows out: --holdout N, with data_prep/custom.py."
         )
     found = find(request.data_set, splits[0], request.source)
-    of_file = tuple(pieces(found.files[0], SHARD_ROWS))
     if not request.holdout:
-        return [Part(splits[0], found, of_file, None)]
-    numbers = (number for piece in of_file for number, _ in read(piece))
+        return [Part(splits[0], found, tuple(pieces(found.files[0], SHARD_ROWS)), None)]
+    return _holding_out(request, splits, found)
+
+
+def _parts_of_one_split(request: Request) -> list[Part]:
+    """Hold rows out of the training files of a folder or repository that has no others."""
+    train, *others = sorted(request.data_set.splits, key=lambda split: split.held_out)
+    for split in others:
+        with contextlib.suppress(NoSuchSplitError):
+            there = find(request.data_set, split, request.source)
+            names = ", ".join(str(file.relative_to(there.root)) for file in there.files[:3])
+            what = f"--holdout {request.holdout}: --source {request.source} is no file, and has a {split.name} split"
+            raise DataError(f"{what} already ({names}). Give a file, or leave --holdout out.")
+    return _holding_out(request, request.data_set.splits, find(request.data_set, train, request.source))
+
+
+def _holding_out(request: Request, splits: Sequence[Split], found: Source) -> list[Part]:
+    of_file = tuple(piece for file in found.files for piece in pieces(file, SHARD_ROWS))
+    firsts = accumulate((piece.rows for piece in of_file), initial=0)
+    numbers = (
+        number - piece.first + first for piece, first in zip(of_file, firsts, strict=False) for number, _ in read(piece)
+    )
     chosen, rows = _sample(numbers, request.holdout, request.seed)
     if request.holdout >= rows:
         has = f"{request.source} has {rows:,} row{'s' if rows != 1 else ''}, and one must be left to train on"
@@ -233,8 +255,9 @@ def _sample(numbers: Iterable[int], count: int, seed: int) -> tuple[frozenset[in
 
 def _tasks(request: Request, part: Part, held_out: HeldOut | None, work: Path) -> list[Task]:
     """Return one task for each piece; with a limit, one for all, since it has to count."""
-    together = request.limit is not None or not part.pieces
-    groups = [part.pieces] if together else [(piece,) for piece in part.pieces]
+    held_out_of_file = part.selection is not None and part.selection.inside
+    together = request.limit is not None or not part.pieces or held_out_of_file
+    groups = [part.pieces] if together else _groups(part.pieces)
     first_rows = accumulate((sum(piece.rows for piece in group) for group in groups), initial=0)
     return [
         Task(
@@ -252,6 +275,18 @@ def _tasks(request: Request, part: Part, held_out: HeldOut | None, work: Path) -
         )
         for number, (group, first) in enumerate(zip(groups, first_rows, strict=False))
     ]
+
+
+def _groups(whole: Sequence[Piece]) -> list[tuple[Piece, ...]]:
+    """Return the pieces of each task: one, but of many small files as many as are not too many rows."""
+    if len(whole) < MANY_PIECES or sum(piece.rows for piece in whole) > len(whole) * SMALL_PIECE:
+        return [(piece,) for piece in whole]
+    groups: list[list[Piece]] = [[]]
+    for piece in whole:
+        if groups[-1] and sum(each.rows for each in groups[-1]) + piece.rows > SHARD_ROWS:
+            groups.append([])
+        groups[-1].append(piece)
+    return [tuple(group) for group in groups]
 
 
 def _held_out(request: Request, parts: Sequence[Part]) -> HeldOut | None:
@@ -280,6 +315,7 @@ def _make(request: Request, part: Part, tasks: Sequence[Task]) -> Shard:
         whole.lengths += shard.lengths
         whole.types += shard.types
         whole.example = whole.example or shard.example
+        whole.columns = whole.columns or shard.columns
         rows.append(shard.rows)
     if not whole.rows_in:
         files = ", ".join(map(str, part.source.files))
@@ -306,15 +342,22 @@ def _find_duplicates(tasks: Sequence[Task], rows: Sequence[int], whole: Shard) -
     ends = list(accumulate(rows))
     policy = tasks[0].policy
     noted = Findings()
+    truths = np.concatenate([np.fromfile(task.truths, "<i8") for task in tasks])
+    leaving = []
     for position, original in zip(again.tolist(), first.tolist(), strict=True):
-        if noted.is_full("duplicate"):
-            noted.rows["duplicate"] += 1
+        reason = "duplicate" if truths[position] == truths[original] else "conflict"
+        if reason in policy.drop:
+            leaving.append(position)
+        if noted.is_full(reason):
+            noted.rows[reason] += 1
             continue
         index, original_index = (_index_of(tasks, ends, each) for each in (position, original))
-        where = _place_of(tasks, index)
-        noted.add("duplicate", index, f"{where}: the same prompt as row {original_index + 1} of the split")
+        other = " and another ground truth" if reason == "conflict" else ""
+        what = f"the same prompt as row {original_index + 1} of the split{other}"
+        noted.add(reason, index, f"{_place_of(tasks, index)}: {what}")
     whole.findings.join(noted)
-    if "duplicate" in policy.drop and "duplicate" not in noted.forbidden(policy, whole.rows_in):
+    again = np.array(leaving, np.int64)
+    if leaving and not {"duplicate", "conflict"} & set(noted.forbidden(policy, whole.rows_in)):
         for number, task in enumerate(tasks):
             begin = ends[number] - rows[number]
             mine = again[(again >= begin) & (again < ends[number])] - begin
@@ -362,12 +405,20 @@ def _refuse_bad_rows(request: Request, done: dict[str, tuple[list[Task], Shard]]
         DataError: with all that was found, and the option that leaves these rows out.
     """
     told, reasons = [], []
-    for name, (_, shard) in done.items():
+    for name, (tasks, shard) in done.items():
         forbidden = shard.findings.forbidden(request.policy, shard.rows_in)
         reasons += [reason for reason in forbidden if reason not in reasons]
         if forbidden:
             told.append(f"the {name} split has rows that cannot be used, nothing was written\n")
             told.append(shard.findings.listing(forbidden) + "\n")
+            if {"conflict", "duplicate"} & set(forbidden) and len(shard.columns) > 2 and request.data_set.advise:
+                names = ", ".join(map(repr, shard.columns[:20]))
+                told.append(
+                    f"  Does a part of the question stand in another column? There are {names}; "
+                    "several are joined by --question-column FIRST SECOND.\n"
+                )
+            if "gold" in forbidden and request.data_set.advise:
+                told.append(request.data_set.advise(record for *_, record in islice(records(tasks[0]), ADVISED_BY)))
         elif not shard.rows:
             told.append(f"the {name} split has no row left of {shard.rows_in:,}\n{shard.findings.listing(REASONS)}\n")
     if told:

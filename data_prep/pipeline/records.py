@@ -1,12 +1,19 @@
-"""Records of JSON Lines, JSON, CSV and parquet files, in pieces that are read one after the other or side by side."""
+"""Records of JSON Lines, JSON, CSV, Arrow and parquet files, in pieces that can be read side by side."""
 
+import codecs
 import csv
+import gzip
+import io
 import json
+import re
+import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +21,21 @@ import pyarrow.parquet as pq
 
 from data_prep.pipeline.data_set import DataError
 
-SUFFIXES = (".jsonl", ".parquet", ".json", ".csv")
+SUFFIXES = (".jsonl", ".parquet", ".json", ".csv", ".tsv", ".arrow", ".jsonl.gz", ".json.gz", ".csv.gz", ".tsv.gz")
 BLOCK = 1 << 20
+# Encoding -> its script's most frequent characters, which another encoding's bytes rarely give.
+EAST_ASIAN = {
+    "gb18030": frozenset(
+        "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面"
+        "而方后多定行学法所民得经几本数少题求答元共每么，。？（）：；、"
+    ),
+    "big5": frozenset(
+        "的一是在不了有和人這中大為上個國我以要他時來用們生到作地於出就分對成會可主發年動同工也能下過子說產種面"
+        "而方後多定行學法所民得經幾本數少題求答元共每麼，。？（）：；、"
+    ),
+    "shift_jis": frozenset(map(chr, range(0x3041, 0x30FF))) | frozenset("、。"),
+    "euc_kr": frozenset("이다는을가에의하고를은한있지로도기사서어수나자대리인시것정해그만라들일과부여보니게았었개명몇"),
+}
 # More than any question, so that a cell with a whole file in it is named instead of filling the memory.
 LONGEST_RECORD = 32 << 20
 TOO_LONG = "longer than 32 MiB. Is a whole file in a cell, or a line break missing? Correct it, or remove the row."
@@ -47,11 +67,21 @@ def pieces(file: Path, rows: int) -> list[Piece]:
         DataError: if the file cannot be read.
     """
     with reading(file):
-        if file.suffix == ".jsonl":
+        _refuse_what_only_has_the_name(file)
+        kind = suffix(file)
+        if kind == ".jsonl":
             return list(_jsonl_pieces(file, rows))
-        if file.suffix == ".parquet":
+        if kind == ".parquet":
             return list(_parquet_pieces(file, rows))
-        return [Piece(file, 0, sum(1 for _ in READERS[file.suffix](Piece(file, 0, 0))))]
+        if kind == ".jsonl.gz":
+            with _lines(file) as stream:
+                return [Piece(file, 0, sum(1 for _ in stream))]
+        return [Piece(file, 0, sum(1 for _ in READERS[kind](Piece(file, 0, 0))))]
+
+
+def suffix(file: Path) -> str:
+    """Return the suffix that says how a file is read, with that of compression."""
+    return "".join(file.suffixes[-2:]) if file.suffix == ".gz" else file.suffix
 
 
 def read(piece: Piece) -> Iterator[tuple[int, dict]]:
@@ -61,7 +91,7 @@ def read(piece: Piece) -> Iterator[tuple[int, dict]]:
         DataError: if the file or one of its records cannot be read.
     """
     with reading(piece.file):
-        for number, record in READERS[piece.file.suffix](piece):
+        for number, record in READERS[suffix(piece.file)](piece):
             if any(isinstance(cell, str) and len(cell) > LONGEST_RECORD for cell in record.values()):
                 raise DataError(f"{place(piece.file, number)}: {TOO_LONG}")
             yield number, record
@@ -77,6 +107,8 @@ def reading(file: Path) -> Iterator[None]:
     """Turn what the operating system or pyarrow says into a ``DataError`` that names the file."""
     try:
         yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{file}: not readable as gzip ({error}). Copy it again.") from error
     except pa.ArrowException as error:
         raise DataError(f"{file}: not readable as parquet ({error}). Copy it again.") from error
     except OSError as error:
@@ -115,7 +147,7 @@ def _parquet_pieces(file: Path, rows: int) -> Iterator[Piece]:
 
 
 def _read_jsonl(piece: Piece) -> Iterator[tuple[int, dict]]:
-    with piece.file.open("rb") as stream:
+    with _lines(piece.file) as stream:
         stream.seek(piece.begin)
         for number in range(piece.first, piece.first + piece.rows):
             line = stream.readline(LONGEST_RECORD)
@@ -164,34 +196,155 @@ def _rows_of(batch: pa.RecordBatch, file: Path, first: int) -> list[dict]:
     return rows
 
 
+def _lines(file: Path) -> BinaryIO:
+    """Open a file, or what it holds compressed."""
+    return gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
+
+
+def _refuse_what_only_has_the_name(file: Path) -> None:
+    """Check that a file is not what stands in for it where a download did not bring it.
+
+    Raises:
+        DataError: if it is.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(512).lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if head.startswith(b"version https://git-lfs"):
+        raise DataError(f"{file}: a Git LFS pointer, not the file. Fetch it: git lfs pull, in the repository.")
+    if head.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        fix = "Does the download need a login, or the address of the raw file? Download it again"
+        raise DataError(f"{file}: a web page, not the data. {fix}.")
+
+
+def _read_arrow(piece: Piece) -> Iterator[tuple[int, dict]]:
+    """Yield the rows of an Arrow stream, as the library datasets saves it, or of an Arrow file."""
+    with piece.file.open("rb") as stream:
+        is_file = stream.read(6) == b"ARROW1"
+    with pa.memory_map(str(piece.file)) as stream:
+        if is_file:
+            reader = pa.ipc.open_file(stream)
+            batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        else:
+            batches = iter(pa.ipc.open_stream(stream))
+        number = 0
+        for batch in batches:
+            for begin in range(0, batch.num_rows, 1024):
+                for record in _rows_of(batch[begin : begin + 1024], piece.file, number):
+                    yield number, record
+                    number += 1
+
+
 def _parquet(file: Path) -> pq.ParquetFile:
     file.open("rb").close()  # says what is wrong in fewer words than pyarrow
     return pq.ParquetFile(file)
 
 
 def _read_json(piece: Piece) -> Iterator[tuple[int, dict]]:
-    """Yield the objects of one JSON list, which is read as a whole."""
+    """Yield the objects of one JSON list, which is read as a whole; also of one within an object, of an object of
+    columns, of one object alone, and of JSON Lines."""
+    with _lines(piece.file) as stream:
+        content = stream.read()
     try:
-        records = json.loads(piece.file.read_bytes())
+        records = json.loads(content)
     except UnicodeDecodeError as error:
         raise DataError(f"{piece.file}: byte {error.start + 1} is not UTF-8. {_recode(piece.file)}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{piece.file}: not valid JSON ({error}). Is it JSON Lines? Then name it .jsonl.") from error
-    if not isinstance(records, list):
-        raise DataError(f"{piece.file}: not a list of objects. Write [{{...}}, ...], or JSON Lines as .jsonl.")
-    for number, record in enumerate(records):
+        if content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and str(error).startswith("Extra data"):
+            lines = Piece(piece.file, 0, content.count(b"\n") + 1)
+            yield from _read_jsonl(lines)
+            return
+        raise DataError(f"{piece.file}: not valid JSON ({error}). Copy it again, or write JSON Lines.") from error
+    for number, record in enumerate(_list_in(records, piece.file)):
         if not isinstance(record, dict):
             what = f"{type(record).__name__} instead of an object. Write a list of objects with named columns."
             raise DataError(f"{place(piece.file, number)}: {what}")
         yield number, record
 
 
+def _list_in(content: object, file: Path) -> list:
+    """Return the list of records of a JSON file.
+
+    Raises:
+        DataError: if there is none, or several.
+    """
+    if isinstance(content, list):
+        return content
+    if not isinstance(content, dict):
+        raise DataError(f"{file}: not a list of objects. Write [{{...}}, ...], or JSON Lines as .jsonl.")
+    columns = list(content.values())
+    if columns and all(isinstance(value, dict) for value in columns):
+        rows = columns[0].keys()
+        if len(columns) > 1 and all(key.isdigit() for key in rows) and all(value.keys() == rows for value in columns):
+            return [{name: values[row] for name, values in content.items()} for row in rows]  # as pandas writes it
+        if len(columns) > 1 or any(isinstance(value, str) for value in columns[0].values()):
+            return columns  # records by their names
+    lists = _lists_of_objects(content)
+    if len(lists) > 1:
+        names = ", ".join(repr(name) for name in lists)
+        raise DataError(f"{file}: has lists of objects at {names}. Write the one to be read into a file of its own.")
+    if lists:
+        return next(iter(lists.values()))
+    if len(columns) > 1 and all(isinstance(value, list) and len(value) == len(columns[0]) for value in columns):
+        return [dict(zip(content, row, strict=True)) for row in zip(*columns, strict=True)]
+    if not any(isinstance(value, str | int | float) for value in _leaves(content)):
+        raise DataError(f"{file}: not a list of objects. Write [{{...}}, ...], or JSON Lines as .jsonl.")
+    return [content]
+
+
+def _leaves(content: object) -> Iterator[object]:
+    for value in content.values() if isinstance(content, dict) else content:
+        if isinstance(value, dict | list):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
+def _lists_of_objects(content: dict, depth: int = 3) -> dict[str, list]:
+    found = {}
+    for name, value in content.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            if not all("role" in item or "from" in item for item in value):  # the messages of a prompt
+                found[name] = value
+        elif isinstance(value, dict) and depth:
+            found |= {f"{name}.{inner}": items for inner, items in _lists_of_objects(value, depth - 1).items()}
+    return found
+
+
+USUAL_NAMES = re.compile(
+    r"(?:.*[\W_])?(?:question|problem|prompt|query|instruction|input|text|answer|solution|target|label|output|response"
+    r"|gold|truth|id|index|\w*题目?|问题|题干|答案|解答|解析|frage|antwort|pregunta|respuesta)s?(?:[\W_].*)?",
+    re.IGNORECASE,
+)
+
+
+def _looks_like_a_row(names: Sequence[str]) -> bool:
+    """Say whether the cells of a table's first line are those of a row, and no names."""
+    if any(USUAL_NAMES.fullmatch(name) and len(name.split()) <= 3 and name[-1:] not in "?？." for name in names):
+        return False
+    numbers = sum(re.fullmatch(r"\s*[-+]?[0-9][0-9.,]*%?\s*", name) is not None for name in names)
+    return bool(numbers) or any(len(name) > 60 or name.rstrip().endswith(("?", "？", "。", ".")) for name in names)
+
+
+def _delimiter(header: str, kind: str) -> str:
+    """Return what separates the cells of a table: a comma, unless its first line has none, or a tab by its name."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    if kind.startswith(".tsv") and "\t" in bare:
+        return "\t"
+    return "," if "," in bare else max("\t;|", key=bare.count) if any(mark in bare for mark in "\t;|") else ","
+
+
 def _read_csv(piece: Piece) -> Iterator[tuple[int, dict]]:
     csv.field_size_limit(LONGEST_RECORD)
     number = -1
     try:
-        with piece.file.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.DictReader(stream, strict=True)
+        with _lines(piece.file) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as stream:
+            header = stream.readline()
+            delimiter = _delimiter(header, suffix(piece.file))
+            rows = csv.DictReader(chain([header] if header else [], stream), strict=True, delimiter=delimiter)
+            if _looks_like_a_row(rows.fieldnames or ()):
+                what = "the first line looks like a row, not like the names of columns"
+                fix = "Write a line with the names above it, such as question,answer"
+                raise DataError(f"{piece.file}: {what}: {header.strip()[:80]!r}. {fix}.")
             if twice := [name for name, count in Counter(rows.fieldnames or ()).items() if count > 1]:
                 raise DataError(f"{piece.file}: the column '{twice[0]}' is there twice. Rename one.")
             for number, record in enumerate(rows):  # noqa: B007
@@ -206,11 +359,40 @@ def _read_csv(piece: Piece) -> Iterator[tuple[int, dict]]:
         raise DataError(f"{place(piece.file, number + 1)}: not valid CSV ({error}). Correct or remove it.") from error
 
 
-READERS = {".jsonl": _read_jsonl, ".parquet": _read_parquet, ".json": _read_json, ".csv": _read_csv}
+READERS = {
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".arrow": _read_arrow,
+    ".jsonl.gz": _read_jsonl,
+    ".json.gz": _read_json,
+    ".csv.gz": _read_csv,
+    ".tsv.gz": _read_csv,
+}
 
 
 def _recode(file: Path) -> str:
     """Return how to save a file as UTF-8."""
-    with file.open("rb") as stream:
-        marked = stream.read(2) in (b"\xff\xfe", b"\xfe\xff")
-    return f"Save the file as UTF-8: iconv -f {'utf-16' if marked else 'latin1'} -t utf-8 OLD > NEW"
+    with _lines(file) as stream:
+        content = stream.read(BLOCK)
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else _encoding(content)
+    return f"Save the file as UTF-8: iconv -f {encoding} -t utf-8 OLD > NEW"
+
+
+def _encoding(content: bytes) -> str:
+    """Return the likely encoding of a text that is not UTF-8: the one in which what is not ASCII is mostly letters of
+    one East Asian script, else Latin-1."""
+    shares = {}
+    for encoding, script in EAST_ASIAN.items():
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(content)
+        other = [character for character in text if character > "\x7f"]
+        shares[encoding] = sum(character in script for character in other) / max(1, len(other))
+    best = max(shares, key=shares.__getitem__)
+    if shares[best] < 0.15:
+        text = codecs.getincrementaldecoder("gb18030")("replace").decode(content)
+        other = [character for character in text if character > "\x7f"]
+        hanzi = sum("\u4e00" <= character <= "\u9fff" for character in other)
+        return "gb18030" if other and "\ufffd" not in text and hanzi / len(other) > 0.6 else "latin1"
+    return best

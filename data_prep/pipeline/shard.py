@@ -10,11 +10,13 @@ from pathlib import Path
 from data_prep.pipeline.answer_types import answer_type
 from data_prep.pipeline.data_set import DataError, DataSet, Fault, Problem, Split
 from data_prep.pipeline.findings import Findings, Policy
+from data_prep.pipeline.golds import MATHEMATICS, choice_fault, gold_fault
 from data_prep.pipeline.images import check_marks, image_bytes
 from data_prep.pipeline.overlap import HeldOut, digest
 from data_prep.pipeline.prompt_lengths import prompt_lengths
 from data_prep.pipeline.records import Piece, place, read
 from data_prep.pipeline.templates import PLAIN, TEMPLATES, Template
+from data_prep.pipeline.texts import chat_markers, wrong_encoding
 from data_prep.pipeline.verl_parquet import ShardWriter, is_prepared, make_row, schema_of
 
 BATCH = 1000
@@ -93,10 +95,19 @@ class Task:
         """Where the rows' numbers within the split go, likewise."""
         return self.shard.with_suffix(".indices")
 
+    @property
+    def truths(self) -> Path:
+        """Where the digests of the rows' ground truths go, likewise."""
+        return self.shard.with_suffix(".truths")
+
 
 @dataclass
 class Shard:
-    """What a task made. Lengths and types are counted over the rows that are in it."""
+    """What a task made. Lengths and types are counted over the rows that are in it.
+
+    Attributes:
+        columns: those of the first record.
+    """
 
     rows_in: int = 0
     rows: int = 0
@@ -104,6 +115,7 @@ class Shard:
     lengths: Counter[int] = field(default_factory=Counter)
     types: Counter[str] = field(default_factory=Counter)
     example: dict | None = None
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,7 @@ def make_shard(task: Task) -> Shard:
         ShardWriter(task.shard, schema_of(task.data_set)) as writer,
         task.digests.open("wb") as digests,
         task.indices.open("wb") as indices,
+        task.truths.open("wb") as truths,
     ):
         candidates = _candidates(task, shard)
         while batch := _batch(candidates):
@@ -148,6 +161,7 @@ def make_shard(task: Task) -> Shard:
             writer.write([candidate.row for candidate, _ in kept])
             array("q", (digest(each.problem.question, each.images) for each, _ in kept)).tofile(digests)
             array("q", (each.index for each, _ in kept)).tofile(indices)
+            array("q", (digest(str(each.problem.ground_truth)) for each, _ in kept)).tofile(truths)
             shard.rows += len(kept)
             shard.lengths.update(length for _, length in kept)
             shard.types.update(answer_type(candidate.problem.ground_truth, source) for candidate, _ in kept)
@@ -175,7 +189,7 @@ def problem_of(task: Task, where: str, record: dict, folder: Path) -> tuple[Prob
         Fault: if the content is.
     """
     column = task.data_set.image_column
-    if is_prepared(record):
+    if is_prepared(record) and not task.data_set.reads_prepared:
         fix = "Give --source the data set as it was published, or give this file to a launcher: data.train_files=..."
         raise DataError(f"{where}: already prepared for verl. {fix}")
     try:
@@ -208,6 +222,7 @@ def _of_piece(piece: Piece, first: int) -> Iterator[tuple[int, str, Path, dict]]
 def _candidates(task: Task, shard: Shard) -> Iterator[Candidate]:
     for index, where, folder, record in records(task):
         shard.rows_in += 1
+        shard.columns = shard.columns or tuple(record)
         try:
             problem, images = problem_of(task, where, record, folder)
             row = _row(task, index, problem, images)
@@ -217,13 +232,30 @@ def _candidates(task: Task, shard: Shard) -> Iterator[Candidate]:
                 raise DataError(f"{where}: {fault} {fix}") from fault
             shard.findings.add(fault.reason, index, f"{where}: {fault}")
             continue
-        yield Candidate(index, where, problem, images, row)
+        dropped = False
+        for reason, what in _doubts(problem):
+            if not dropped:
+                shard.findings.add(reason, index, f"{where}: {what}")
+            dropped = dropped or reason in task.policy.drop
+        if not dropped:
+            yield Candidate(index, where, problem, images, row)
+
+
+def _doubts(problem: Problem) -> Iterator[tuple[str, str]]:
+    """Yield (reason, what) of what speaks against a row that could be written."""
+    if what := chat_markers(problem.question):
+        yield "markers", what
+    truth = problem.ground_truth
+    if what := wrong_encoding(problem.question) or (isinstance(truth, str) and wrong_encoding(truth)):
+        yield "encoding", what
+    yield from problem.doubts.items()
 
 
 def _row(task: Task, index: int, problem: Problem, images: tuple[bytes, ...]) -> dict:
+    words = PLAIN if problem.whole_prompt else task.form.words
     row = make_row(
         data_source=task.split.data_source,
-        messages=task.form.words.messages(problem.question, task.data_set.boxed, task.form.system_prompt),
+        messages=words.messages(problem.question, task.data_set.boxed, task.form.system_prompt, problem.system),
         ability=task.data_set.ability,
         ground_truth=problem.ground_truth,
         extra_info={"split": task.split.name, "index": index, **problem.extra},
@@ -247,18 +279,36 @@ def _batch(candidates: Iterator[Candidate]) -> list[Candidate]:
 
 def _with_good_gold(batch: Sequence[Candidate], task: Task, findings: Findings) -> list[Candidate]:
     """Leave out the candidates whose ground truth the task's own scorer does not judge as it should."""
-    from reward_score.self_test import Row, self_test
+    from reward_score.self_test import Row, self_test, shown
 
     source = task.split.data_source
-    result = self_test([Row(number, source, each.problem.ground_truth) for number, each in enumerate(batch)])
-    bad = {failure.number: failure for failure in result.failures}
-    for number, failure in bad.items():
-        what = f"the scorer of {source!r} fails on the ground truth {failure.gold}"
-        message = f"{batch[number].place}: {what}: {failure.reason}"
+    truths = [each.problem.ground_truth for each in batch]
+    bad = {
+        number: f"{shown(truth)}: {what}"
+        for number, truth in enumerate(truths)
+        if isinstance(truth, str) and (what := _unequal(source, truth))
+    }
+    result = self_test([Row(number, source, truth) for number, truth in enumerate(truths) if number not in bad])
+    bad |= {failure.number: f"{failure.gold}: {failure.reason}" for failure in result.failures}
+    for number, failure in sorted(bad.items()):
+        message = f"{batch[number].place}: the scorer of {source!r} fails on the ground truth {failure}"
         findings.add("gold", batch[number].index, message)
     if "gold" in task.policy.keep:
         return list(batch)
     return [candidate for number, candidate in enumerate(batch) if number not in bad]
+
+
+def _unequal(source: str, truth: str) -> str | None:
+    """Say why a right answer would not be taken for this ground truth, None if nothing speaks against it."""
+    from reward_score import compute_score
+    from reward_score.data_sources import SCORERS
+    from reward_score.self_test import as_response
+
+    if SCORERS[source] == "multiple_choice":
+        return choice_fault(truth)
+    if SCORERS[source] not in MATHEMATICS:
+        return None
+    return gold_fault(truth, lambda answer: compute_score(source, as_response(source, answer), truth)["acc"] == 1.0)
 
 
 def _check_template(candidate: Candidate, task: Task) -> None:
@@ -272,7 +322,12 @@ def _check_template(candidate: Candidate, task: Task) -> None:
     from reward_score.self_test import UNTESTABLE
 
     source, truth = task.split.data_source, candidate.problem.ground_truth
-    if task.form.template is None or not isinstance(truth, str) or SCORERS[source] in UNTESTABLE:
+    if (
+        task.form.template is None
+        or candidate.problem.whole_prompt
+        or not isinstance(truth, str)
+        or SCORERS[source] in UNTESTABLE
+    ):
         return
 
     def reads(template: Template) -> bool:

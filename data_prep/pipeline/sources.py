@@ -4,11 +4,11 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_prep.pipeline.data_set import HALF_A_PAIR, DataError, DataSet, Split
-from data_prep.pipeline.records import SUFFIXES
+from data_prep.pipeline.records import SUFFIXES, suffix
 from grpo_launchpad.hubs import HubError, from_hugging_face, from_modelscope
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +17,19 @@ SAMPLES = ROOT / "data_prep" / "samples"
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 # How people and both hubs lay out a split that a data set says nothing else about; the first that matches is taken.
 PLAIN = [f"{{}}{suffix}" for suffix in SUFFIXES]
-USUAL = ["data/{}-*.parquet", "{}-*.parquet", "*/{}-*.parquet"]
+USUAL = [
+    "data/{}-*.parquet",
+    "{}-*.parquet",
+    "*/{}-*.parquet",
+    "{}/data-*-of-*.arrow",  # as the library datasets saves it
+    "{}/*.parquet",  # as the hub converts it
+    "*/{}/*.parquet",
+    "data/{}.*",
+    *(f"*[_.-]{{}}{kind}" for kind in (".jsonl", ".json", ".csv", ".parquet", ".tsv")),
+    "{}/*.jsonl",
+    "{}/**/*.json",  # one file a problem
+]
+NO_DATA = ("dataset_info.json", "state.json", "dataset_dict.json")
 
 
 class NoSuchSplitError(DataError):
@@ -41,6 +53,21 @@ class Source:
 
 
 def find(data_set: DataSet, split: Split, source: str | None) -> Source:
+    """Return the files of a split under its own name, else under one of its other names, which is told."""
+    try:
+        return _find(data_set, split, source)
+    except NoSuchSplitError:
+        for name in data_set.other_splits.get(split.name, ()):
+            try:
+                found = _find(data_set, replace(split, name=name), source)
+            except NoSuchSplitError:
+                continue
+            print(f"{split.name}: the {name} split of {source} is taken", file=sys.stderr)
+            return found
+        raise
+
+
+def _find(data_set: DataSet, split: Split, source: str | None) -> Source:
     """Return the files of a split, downloading them if need be.
 
     Args:
@@ -92,14 +119,25 @@ def _files_in(folder: Path, split: Split) -> tuple[Path, ...]:
         what = f"{folder}: holds {' and '.join(plain)}, and one file is read"
         raise DataError(f"{what}. Move the others away, or name it: --source {folder / plain[0]} --split {split.name}.")
     for layout in _layouts(split):
-        if files := sorted(folder.glob(layout)):
+        if files := sorted((file for file in folder.glob(layout) if file.name not in NO_DATA), key=_in_order):
             _check_complete(files)
             return tuple(map(_known, files))
+    saved_alone = split.name == "train" and (folder / "state.json").is_file()  # by the library datasets
+    if saved_alone and (files := sorted(folder.glob("data-*-of-*.arrow"))):
+        _check_complete(files)
+        return tuple(map(_known, files))
     kinds = ", ".join(SUFFIXES[1:])
+    there = sorted(file.name for file in folder.iterdir())
+    holds = f" It holds {', '.join(there[:5])}{', ...' if len(there) > 5 else ''}." if there else ""
     raise NoSuchSplitError(
-        f"{folder}: no {split.name}.jsonl in it (nor {kinds}). Give the folder or the file that has it, or name the "
-        "split that this one has with --split."
+        f"{folder}: no {split.name}.jsonl in it (nor {kinds}).{holds} Give the folder or the file that has it, or name "
+        "the split that this one has with --split."
     )
+
+
+def _in_order(file: Path) -> list:
+    """Return what sorts 2.json before 10.json."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", str(file))]
 
 
 def _check_complete(files: Sequence[Path]) -> None:
@@ -130,7 +168,7 @@ def _known(file: Path) -> Path:
         raise DataError(f"{file}: not a file. Give a file or a folder of files.")
     if HALF_A_PAIR.search(str(file)):
         raise DataError(f"{ascii(str(file))}: its name is not UTF-8. Rename it.")
-    if file.suffix not in SUFFIXES:
+    if suffix(file) not in SUFFIXES:
         raise DataError(
             f"{file}: a {file.suffix or 'file without suffix'} is not read here. Give {', '.join(SUFFIXES)}."
         )

@@ -29,15 +29,20 @@ class Template:
     response: str
     in_tags: bool = False
 
-    def messages(self, question: str, boxed: bool, system_prompt: str | None) -> list[dict[str, str]]:
+    def messages(
+        self, question: str, boxed: bool, system_prompt: str | None, own_system: str = ""
+    ) -> list[dict[str, str]]:
         """Return the prompt as chat messages.
 
         Args:
             question: the problem.
             boxed: whether the scorer wants a box around an answer between tags.
             system_prompt: used instead of the template's own; "" for none at all.
+            own_system: the record's system message, which stands before the template's.
         """
-        system = self.system if system_prompt is None else system_prompt
+        system = system_prompt
+        if system is None:
+            system = "\n\n".join(part for part in (own_system, self.system) if part)
         instruction = BOX_IN_TAGS if boxed and self.in_tags else self.instruction
         content = f"{question} {instruction}" if instruction else question
         messages = [{"role": "system", "content": system}] if system else []

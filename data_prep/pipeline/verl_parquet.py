@@ -20,7 +20,7 @@ def make_row(
     data_source: str,
     messages: list[dict],
     ability: str,
-    ground_truth: str | dict[str, str],
+    ground_truth: str | dict[str, object],
     extra_info: dict,
 ) -> dict:
     """Build one row as verl's ``RLHFDataset`` and reward loop read it.
@@ -46,7 +46,9 @@ def make_row(
 def schema_of(data_set: DataSet) -> pa.Schema:
     """Return the columns of a data set's parquet files. All its files have the same, whatever is in them."""
     text = pa.string()
-    truth = pa.struct([(name, text) for name in data_set.truth_fields]) if data_set.truth_fields else text
+    fields = data_set.truth_fields
+    types = fields if isinstance(fields, Mapping) else dict.fromkeys(fields, text)
+    truth = pa.struct(list(types.items())) if types else text
     extra = [(name, TYPES[kind]) for name, kind in data_set.extra.items()]
     columns = [
         ("data_source", text),

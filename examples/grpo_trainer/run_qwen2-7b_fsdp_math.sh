@@ -25,7 +25,7 @@ CLUSTER=(
 
 # --- the recipe ------------------------------------------------------------------------------------------------------
 DATA=(
-    "data.train_batch_size=${TRAIN_BATCH_SIZE:=1024}"       # 7,496 problems make 7 steps an epoch
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=1024}"       # 7,494 problems make 7 steps an epoch
     "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"     # a few problems carry long drawings in Asymptote
     "data.max_response_length=${MAX_RESPONSE_LENGTH:=1024}" # 0.1 % are cut at the end of the published run
     "data.filter_overlong_prompts=True"

@@ -23,7 +23,7 @@ CLUSTER=(
 
 # --- the recipe ------------------------------------------------------------------------------------------------------
 DATA=(
-    "data.train_batch_size=${TRAIN_BATCH_SIZE:=512}"        # 14 steps an epoch of 7,496 rows
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=512}"        # 14 steps an epoch of 7,494 rows
     "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"     # 2,048 there; MATH fits into half
     "data.max_response_length=${MAX_RESPONSE_LENGTH:=8192}" # 4,096 there; NeMo-RL's mean below 4,096 is 3,200
     "data.filter_overlong_prompts=True"

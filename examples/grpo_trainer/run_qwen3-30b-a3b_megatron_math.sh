@@ -25,7 +25,7 @@ CLUSTER=(
 
 # --- the recipe ------------------------------------------------------------------------------------------------------
 DATA=(
-    "data.train_batch_size=${TRAIN_BATCH_SIZE:=512}" # 14 steps an epoch of 7,496 rows
+    "data.train_batch_size=${TRAIN_BATCH_SIZE:=512}" # 14 steps an epoch of 7,494 rows
     "data.max_prompt_length=${MAX_PROMPT_LENGTH:=1024}"
     "data.max_response_length=${MAX_RESPONSE_LENGTH:=8192}"
     "data.filter_overlong_prompts=True"

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from reward_score.math_equivalence.compare import Comparison
+from reward_score.math_equivalence.spelling import is_indian_number
 from reward_score.math_equivalence.structure import Answer, Listing, Sequence, Union, read
 from reward_score.math_equivalence.symbolic import UndecidedError
 
@@ -64,6 +65,8 @@ def equivalent(answer: str, gold: str) -> bool:
     if isinstance(gold_answer, Listing | Sequence | Union) and _COMMA_GROUPS.search(answer + " " + gold):
         # 81,256 may also be two numbers
         return comparison.same(read(_COMMA_GROUPS.sub(", ", answer)), _read_gold(_COMMA_GROUPS.sub(", ", gold)))
+    if gold_value is not None and is_indian_number(answer):
+        return int(answer.strip(" $").replace(",", "")) == gold_value
     return False
 
 

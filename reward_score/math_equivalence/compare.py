@@ -8,7 +8,8 @@ Policies:
 - ``x = 5`` is the value 5 if the left side names what is asked for; every value in a chain of equations must be the
   gold's. Where the gold names a quantity, another name is wrong, and so is an equation that still has to be solved.
 - Units are ignored where one side has none; known units that differ are wrong. "million" and the like are numbers.
-- A percent sign is a unit: 28% is 28. It also equals 0.28 where the gold has the sign, or is no whole number.
+- A percent sign is a unit: 28% is 28. It also equals 0.28 where the gold has the sign, or is no whole number. Of a
+  gold between 0 and 1 it is always a hundredth: 50% is 0.5, and 0.5% is not.
 - Where only the gold has a base or a modulus, the bare digits are right; what only the answer has must be base ten.
 - Decimals are exact: 0.33 is not 1/3. Nine digits, rightly rounded, of a value without a finite decimal will do.
 - Only a gold that the parser does not understand is given to computer algebra.
@@ -167,11 +168,16 @@ class Comparison:
 
     def formulas(self, answer: Formula | Opaque, gold: Formula | Opaque) -> bool:
         if answer.latex == gold.latex:
-            return type(answer) is type(gold) and (isinstance(gold, Opaque) or units.agree(answer.unit, gold.unit))
+            if isinstance(answer, Opaque) or isinstance(gold, Opaque):
+                return type(answer) is type(gold)
+            is_hundredth = answer.unit == "percent" and not gold.unit and _is_share(gold)
+            return units.agree(answer.unit, gold.unit) and not is_hundredth
         if isinstance(answer, Formula) and isinstance(gold, Formula):
             if not units.agree(answer.unit, gold.unit):
                 return False
             verdict = equal(answer.tree, gold.tree)
+            if verdict and answer.unit == "percent" and not gold.unit and _is_share(gold):
+                return False  # 0.5 % is not 0.5
             if verdict is False and "percent" in (answer.unit + " " + gold.unit).split():
                 verdict = _equal_as_fractions(answer, gold)
             if verdict is False:
@@ -204,6 +210,14 @@ def _word(answer: Answer) -> str | None:
         return answer.text
     letters = answer.latex.strip("$.").lower() if isinstance(answer, Formula | Opaque) else ""
     return letters if letters.isalpha() else None
+
+
+def _is_share(gold: Formula) -> bool:
+    """Return whether a gold is a number between 0 and 1, which a percentage states by its hundredfold."""
+    try:
+        return 0 < abs(exact(gold.tree)) < 1
+    except ArithmeticError:
+        return False
 
 
 def _equal_as_fractions(answer: Formula, gold: Formula) -> bool | None:

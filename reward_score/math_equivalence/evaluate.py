@@ -23,6 +23,8 @@ _POINTS = ((b"1", 1.0), (b"2", 10.0), (b"3", -1.0))
 _MORE_POINTS = tuple(
     (salt, factor) for salt in (b"5", b"6") for factor in (0.1, 3.0, 30.0, 300.0, -0.1, -3.0, -30.0, -300.0)
 )
+# Where (-1)^n is compared: whole numbers for n, of which some are even.
+_WHOLE_POINTS = tuple((str(digit).encode(), 1.0) for digit in range(1, 8))
 _PIECEWISE = {"abs", "floor", "ceil", "max", "min", "sqrt", "gcd", "lcm", "factorial"}
 _CLOSE = 1e-7
 _DIGITS = 120
@@ -55,8 +57,11 @@ def equal(first: Tree, second: Tree) -> bool | None:
         points += _MORE_POINTS
     has_i = _uses_i(first) or _uses_i(second)
     decisive: dict[str, float] | None = None
-    for salt, factor in points:
+    counts = sorted(_counts(first) | _counts(second)) if names else []
+    for salt, factor in points if not counts else _WHOLE_POINTS:
         point = {name: factor * _coordinate(name, salt) for name in names}
+        for index, name in enumerate(counts):
+            point[name] = float(2 + salt[0] % 8 * (index + 1) % 7)
         one, other = _attempt(first, point), _attempt(second, point)
         if one is None or other is None:
             if (one is None) != (other is None) and factor > 0 and not has_i and names == []:
@@ -147,6 +152,20 @@ def children(tree: Tree) -> list[Tree]:
     if tree[0] in ("number", "constant", "variable"):
         return []
     return tree[2] if tree[0] == "call" else tree[1] if tree[0] in ("sum", "product") else list(tree[1:])
+
+
+def _counts(tree: Tree) -> set[str]:
+    """Return the variables in the exponents of negative numbers, which stand for whole numbers."""
+    found: set[str] = set()
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        stack.extend(children(node))
+        if node[0] == "power" and node[1][0] in ("negative", "number", "product") and (exponents := variables(node[2])):
+            base = None if variables(node[1]) else real(node[1])
+            if base is not None and base < 0:
+                found |= exponents
+    return found
 
 
 def _coordinate(name: str, salt: bytes) -> float:
@@ -280,7 +299,7 @@ class _Floating:
                 product = product * self.value(factor)
             return product
         if kind == "negative":
-            return -self.value(tree[1])
+            return 0 - self.value(tree[1])  # -(4+0i) would have the imaginary part -0, and the root -2i
         if kind == "inverse":
             value = self.value(tree[1])
             if abs(value) < 1e-300:

@@ -17,6 +17,7 @@ Tree = tuple
 
 MAX_DEPTH = 60
 MAX_POSTFIXES = 3  # powers, factorials and degree signs behind one factor
+MAX_SIGNS = 45_000  # tokens of a formula, each letter of a word for one
 MAX_DIGITS = 4000  # of one number; the time to read it grows with the square
 
 
@@ -270,10 +271,18 @@ class _Parser:
 
     def subscripted(self, letter: str) -> Tree:
         """Read the index of a variable: x_1, x_{12}, a_{n+1}. Its text is part of the name."""
+        if self.at("symbol", "'"):
+            return ("variable", letter + self.primes())
         if not self.at("symbol", "_"):
             return _letter(letter)
         self.next()
-        return ("variable", f"{letter}_{self.raw_group()}")
+        return ("variable", f"{letter}_{self.raw_group()}{self.primes()}")
+
+    def primes(self) -> str:
+        start = self.position
+        while self.at("symbol", "'"):
+            self.next()
+        return "'" * (self.position - start)
 
     def raw_group(self) -> str:
         if not self.at("symbol", "{"):
@@ -290,8 +299,9 @@ class _Parser:
             depth += (kind, value) == ("symbol", "{")
             depth -= (kind, value) == ("symbol", "}")
             if depth == 0:
-                return "".join(texts[1:])
-            texts.append(value)
+                return "".join(texts)
+            if kind != "symbol" or value not in "{}":
+                texts.append(value.strip())
 
     def command(self, name: str, depth: int) -> Tree:
         if name in _CONSTANTS:
@@ -308,6 +318,8 @@ class _Parser:
                 return ("power", self.argument(depth), ("inverse", index))
             if self.peek() == ("open", "("):
                 return ("call", "sqrt", [self.primary(depth + 1)])
+            if self.peek()[0] == "number":  # \sqrt12: TeX takes one digit, who writes it means all
+                return ("call", "sqrt", [self.number(self.next()[1])])
             return ("call", "sqrt", [self.argument(depth)])
         if name == "binom":
             return ("call", "binomial", [self.argument(depth), self.argument(depth)])
@@ -396,6 +408,8 @@ def _letters_of_words(tokens: list[Token]) -> list[Token]:
             split.extend(("letter", letter) for letter in value)
         else:
             split.append((kind, value))
+    if len(split) > MAX_SIGNS:
+        raise NotUnderstoodError("too long")
     return split
 
 

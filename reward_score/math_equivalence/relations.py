@@ -131,7 +131,23 @@ def _names_only(tree: Tree) -> bool:
 
 
 def _about_equal(value: Answer, approximation: Answer) -> bool:
+    """Return whether a value has the approximation that is written beside it: within 2 %, and of a plain decimal to the
+    digits that are printed, rounded or cut."""
     if not isinstance(value, Formula) or not isinstance(approximation, Formula):
         return False
     one, other = real(value.tree), real(approximation.tree)
-    return one is not None and other is not None and abs(one - other) <= 0.02 * max(abs(one), abs(other))
+    if one is None or other is None:
+        return False
+    printed = _DECIMAL.fullmatch(approximation.latex)
+    known = _DECIMAL.fullmatch(value.latex)
+    if printed is None or known is None:
+        return known is None and abs(one - other) <= 0.02 * max(abs(one), abs(other))
+    if not known[2]:
+        return False  # a whole number is as short as it can be: 182 \approx 183 are two values
+    place = 10.0 ** -len(printed[2]) if printed[2] else 10.0 ** (len(printed[1]) - len(printed[1].rstrip("0") or "0"))
+    cut = abs(one) - abs(other)
+    close = abs(one - other) <= 0.5000001 * place or 0 <= cut < place * 1.0000001 and one * other >= 0
+    return close and abs(one - other) <= 0.02 * max(abs(one), abs(other))
+
+
+_DECIMAL = re.compile(r"-?([0-9]+)(?:\.([0-9]+))?")

@@ -19,7 +19,9 @@ def set_of(answer: Answer) -> Answer | None:
     if isinstance(answer, Sequence | Union | AllBut):
         return answer
     if isinstance(answer, Listing):
-        parts = [set_of(item) if isinstance(item, Relation) else None for item in answer.items]
+        parts = [_part(item) for item in answer.items]
+        if all(isinstance(part, Sequence) and part.opening == "{" for part in parts):
+            return None  # x = 1, x = 2 are values
         if None in parts:
             return None
         if all(isinstance(part, AllBut) for part in parts):
@@ -47,6 +49,15 @@ def set_of(answer: Answer) -> Answer | None:
     else:
         return None
     return Sequence("[" if closed[0] else "(", "]" if closed[1] else ")", (low, high))
+
+
+def _part(answer: Answer) -> Answer | None:
+    """Return the set that one of several conditions describes; x = 1 beside inequalities is a point."""
+    if not isinstance(answer, Relation):
+        return None
+    if answer.operators == ("=",) and is_name(answer.sides[0]):
+        return Sequence("{", "}", (answer.sides[1],))
+    return set_of(answer)
 
 
 def as_punctured_line(answer: Answer, gold: Answer) -> tuple[Answer, Answer]:

@@ -8,7 +8,9 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from reward_score.math_equivalence.evaluate import real
 from reward_score.math_equivalence.expression import MAX_DEPTH, Tree, parse
+from reward_score.math_equivalence.spelling import common_spelling
 from reward_score.math_equivalence.tokens import NotUnderstoodError, Token, spell, tokenize
 from reward_score.math_equivalence.units import ONLY_IN_TEXT, is_unit, read_unit
 
@@ -99,6 +101,7 @@ class Opaque:
 
 Answer = Formula | Words | Sequence | Listing | Union | AllBut | Matrix | Relation | Based | Ratio | Opaque
 
+EMPTY = Opaque("\\varnothing ")
 MAX_PARTS = 500  # of a list, a matrix or a chain
 
 INFINITY: Tree = ("constant", "infinity")
@@ -121,6 +124,7 @@ def read(text: str) -> Answer:
         text = _LOST_BACKSLASH.sub(lambda match: _ESCAPES[match.group()], text)
     if "\\\\" in text and "\\begin" not in text:
         text = _DOUBLE_ESCAPED.sub(r"\\", text)
+    text = common_spelling(text)
     try:
         return _read(_without_outer_brackets(_without_idle_braces(tokenize(text))), 0)
     except (NotUnderstoodError, RecursionError, ValueError, IndexError, AttributeError):
@@ -193,7 +197,12 @@ def _read(tokens: list[Token], depth: int) -> Answer:
         parts = _split(tokens, lambda token: token == ("command", "cup"))
         if len(parts) > 1:
             return Union(tuple(_read(part, depth + 1) for part in parts))
+    difference = _difference(tokens, depth)
+    if difference:
+        return difference
     if any(token in (("command", "pm"), ("command", "mp")) for token in tokens):
+        if tokens[0] == ("open", "{") and (bracketed := _bracketed(tokens, depth)):
+            return bracketed
         return Listing(tuple(_read(_with_signs(tokens, swap), depth + 1) for swap in (False, True)))
     if tokens[0][0] == "command" and tokens[0][1].startswith("set "):
         return _real_numbers(tokens, depth)
@@ -275,7 +284,28 @@ def _words(tokens: list[Token]) -> Words | Formula | None:
     if text in _SPELLED_NUMBERS:
         value = _SPELLED_NUMBERS.index(text)
         return Formula(("number", Fraction(value)), "", str(value))
+    if _CHINESE_NUMBER.fullmatch(text) and (value := _chinese_number(text)) is not None:
+        return Formula(("number", Fraction(value)), "", str(value))
     return Words(text)
+
+
+_CHINESE_NUMBER = re.compile("[零一二两三四五六七八九十百千]{1,8}")
+
+
+def _chinese_number(text: str) -> int | None:
+    """Return the value of a Chinese numeral below ten thousand, None if it is none."""
+    total, digit = 0, None
+    for character in text:
+        if character in "十百千":
+            if digit is None and character != "十":
+                return None
+            total += (1 if digit is None else digit) * {"十": 10, "百": 100, "千": 1000}[character]
+            digit = None
+        elif digit in (None, 0):
+            digit = "零一二三四五六七八九".index(character.replace("两", "二"))
+        else:
+            return None
+    return total + (digit or 0)
 
 
 _SPELLED_NUMBERS = [
@@ -337,9 +367,16 @@ def _listing(tokens: list[Token], depth: int) -> Listing | None:
             items = []
             for part in parts:
                 item = _read(part, depth + 1)
-                items.extend(item.items if isinstance(item, Listing) and separates is _is_separator else [item])
+                items.extend(_items(item) if separates is _is_separator else [item])
             return Listing(tuple(items))
     return None
+
+
+def _items(item: Answer) -> tuple:
+    r"""Return the answers that a part of a list is: several for ``\pm 2`` and for ``x = \pm 2``."""
+    if isinstance(item, Relation) and item.operators == ("=",) and isinstance(item.sides[1], Listing):
+        return tuple(Relation(("=",), (item.sides[0], side)) for side in item.sides[1].items)
+    return item.items if isinstance(item, Listing) else (item,)
 
 
 def _relation(tokens: list[Token], depth: int) -> Relation | None:
@@ -446,6 +483,51 @@ def _scaled(cell: Answer, factor: Formula | None) -> Answer:
     return Formula(("product", [factor.tree, cell.tree]), cell.unit, factor.latex + cell.latex)
 
 
+def _difference(tokens: list[Token], depth: int) -> Answer | None:
+    r"""Read an interval without some of its points, ``(-1,3) \setminus \{0\}``, as a union of intervals."""
+    if tokens[-1] != ("close", "}") or tokens[0][0] != "open":
+        return None
+    parts = _split(tokens, lambda token: token in (("command", "setminus"), ("symbol", "-")))
+    if len(parts) != 2 or not parts[0] or parts[1][:1] != [("open", "{")]:
+        return None
+    whole, points = _read(parts[0], depth + 1), _read(parts[1], depth + 1)
+    if isinstance(whole, Relation):
+        whole = _interval(whole) or whole
+    if not isinstance(whole, Sequence) or len(whole.items) != 2 or whole.opening not in "([":
+        raise NotUnderstoodError("a difference of sets")
+    if not isinstance(points, Sequence) or points.opening != "{":
+        raise NotUnderstoodError("a difference of sets")
+    low, high = whole.items
+    ends = [real(item.tree) if isinstance(item, Formula) else None for item in (low, *points.items, high)]
+    if None in ends or not all(ends[0] < end < ends[-1] for end in ends[1:-1]) or len(set(ends)) < len(ends):
+        raise NotUnderstoodError("a difference of sets")
+    inner = [item for _, item in sorted(zip(ends[1:-1], points.items, strict=True), key=lambda pair: pair[0])]
+    borders = [low, *inner, high]
+    openings = [whole.opening] + ["("] * len(inner)
+    closings = [")"] * len(inner) + [whole.closing]
+    return Union(
+        tuple(map(Sequence, openings, closings, zip(borders[:-1], borders[1:], strict=True))),
+    )
+
+
+def _interval(relation: Relation) -> Sequence | None:
+    """Return the ray that an inequality ``x < a`` describes."""
+    if (
+        len(relation.sides) != 2
+        or not isinstance(relation.sides[0], Formula)
+        or relation.sides[0].tree[0] != "variable"
+    ):
+        return None
+    closed = relation.operators[0] in ("leq", "geq")
+    if relation.operators[0] in ("<", "leq"):
+        return Sequence(
+            "(", "]" if closed else ")", (Formula(("negative", INFINITY), "", "-\\infty "), relation.sides[1])
+        )
+    if relation.operators[0] in (">", "geq"):
+        return Sequence("[" if closed else "(", ")", (relation.sides[1], Formula(INFINITY, "", "\\infty ")))
+    return None
+
+
 def _bracketed(tokens: list[Token], depth: int) -> Answer | None:
     """Read a tuple, an interval or a set; parentheses around one thing are dropped."""
     level = 0
@@ -459,6 +541,8 @@ def _bracketed(tokens: list[Token], depth: int) -> Answer | None:
     brackets = {"langle": "(", "rangle": ")"}
     opening, closing = brackets.get(opening[1], opening[1]), brackets.get(closing[1], closing[1])
     inside = _trimmed(tokens[1:-1])
+    if not inside and opening == "{":
+        return EMPTY
     if not inside:
         raise NotUnderstoodError("empty brackets")
     if opening == "{":
@@ -471,7 +555,10 @@ def _bracketed(tokens: list[Token], depth: int) -> Answer | None:
         if opening == "{":
             return Sequence("{", "}", items.items if isinstance(items, Listing) else (items,))
         return items if (opening, closing) == ("(", ")") else Sequence(opening, closing, (items,))
-    return Sequence(opening, closing, tuple(_read(part, depth + 1) for part in parts))
+    items = [_read(part, depth + 1) for part in parts]
+    if opening == "{":  # \{1\pm\sqrt{5}, 2\} has three elements
+        items = [each for item in items for each in (item.items if isinstance(item, Listing) else (item,))]
+    return Sequence(opening, closing, tuple(items))
 
 
 def _based(tokens: list[Token]) -> Based | None:
@@ -479,12 +566,16 @@ def _based(tokens: list[Token]) -> Based | None:
     position = next((index for index, token in enumerate(tokens) if token == ("symbol", "_")), 0)
     sign = "-" if tokens[0] == ("symbol", "-") else ""
     before = [token for token in tokens[len(sign) : position] if token not in (("symbol", "{"), ("symbol", "}"))]
+    if before[:1] == [("open", "(")] and before[-1:] == [("close", ")")]:
+        before = before[1:-1]  # (2104)_5
     if not before or not any(kind == "number" or kind == "text" for kind, _ in before):
         return None
     if any(kind not in ("number", "letter", "word", "text") for kind, _ in before):
         return None
     digits = re.sub(r"[\s,]", "", "".join(value for _, value in before))
     index = [token for token in tokens[position + 1 :] if token not in (("symbol", "{"), ("symbol", "}"))]
+    if index[:1] == [("open", "(")] and index[-1:] == [("close", ")")]:
+        index = index[1:-1]
     base = index[0][1].lower().strip() if len(index) == 1 else ""
     base = str(_SPELLED_NUMBERS.index(base)) if base in _SPELLED_NUMBERS else base
     if not base.isdigit() or not 2 <= int(base[:3]) <= 36 or not _DIGITS_OF_A_BASE.fullmatch(digits):

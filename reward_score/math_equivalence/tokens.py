@@ -10,6 +10,7 @@ from fractions import Fraction
 Token = tuple[str, str]
 
 MAX_TOKENS = 60_000
+MAX_NAME = 200  # of a name, a unit or a number in a font of its own
 
 
 class NotUnderstoodError(ValueError):
@@ -35,7 +36,7 @@ _INVISIBLE = names(
 )
 _FONTS = names(
     """
-    mathbf mathrm mathit mathsf mathtt mathcal boldsymbol bm pmb boxed fbox hbox operatorname
+    mathbf mathrm mathit mathsf mathtt mathcal boldsymbol bm pmb boxed fbox hbox operatorname ensuremath
     """
 )
 _TEXTS = names(
@@ -57,6 +58,7 @@ _SYNONYMS = dict(
     wedge:and vee:or bar:overline simeq:approx cong:approx doteq:approx thickapprox:approx sim:approx
     lang:langle rang:rangle smallsetminus:setminus backslash:setminus prime:' emptyset:varnothing
     implies:Rightarrow colon:: div:/ cdotp:cdot asin:arcsin acos:arccos atan:arctan infin:infty infinity:infty
+    nicefrac:frac sfrac:frac textdollar:$ pounds:$ euro:$ texteuro:$ textsterling:$
     tg:tan ctg:cot arctg:arctan cosec:csc cth:coth dots:ldots dotsc:ldots cdots:ldots
         """
     )
@@ -78,7 +80,8 @@ _UNICODE = str.maketrans(
             pair.partition(":")
             for pair in names(
                 """
-    π:pi ∞:infty √:sqrt ≤:leq ≥:geq ≠:neq ∪:cup ∩:cap ∈:in ±:pm ∓:mp ≈:approx ∅:varnothing ⌊:lfloor ⌋:rfloor
+    π:pi ∞:infty √:sqrt ≤:leq ≥:geq ⩽:leq ⩾:geq ≦:leq ≧:geq ≠:neq ∪:cup ∩:cap ∈:in ±:pm ∓:mp ≈:approx ∅:varnothing
+    ⌊:lfloor ⌋:rfloor
     ⌈:lceil ⌉:rceil 〈:langle 〉:rangle ⟨:langle ⟩:rangle α:alpha β:beta θ:theta λ:lambda μ:mu φ:phi ω:omega Δ:Delta
                 """
             )
@@ -88,7 +91,11 @@ _UNICODE = str.maketrans(
     | {character: f"_{{{digit}}}" for digit, character in enumerate("₀₁₂₃₄₅₆₇₈₉")}
     | {
         character: rf"\frac{{{value[0]}}}{{{value[1]}}}"
-        for character, value in zip("½⅓⅔¼¾⅕⅛", ("12", "13", "23", "14", "34", "15", "18"), strict=True)
+        for character, value in zip(
+            "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞",
+            ("12", "13", "23", "14", "34", "15", "25", "35", "45", "16", "56", "18", "38", "58", "78"),
+            strict=True,
+        )
     }
     | dict.fromkeys("£€¥₹", r"\$")
     | dict.fromkeys("\u00a0\u2009\u202f", " ")
@@ -122,6 +129,10 @@ _TEXT_OF_MATH = re.compile(
     r"\(?[A-Za-z]\)?|[A-Za-z](?:\s*,\s*[A-Za-z])+|\(?[a-z]\s*=\s*-?[0-9./]+\)?"
     r"|[-+(]?(?:[0-9][0-9,.:/() ]*|(?:and|or)\s)+(?:cm|m|km|%|\\%|degrees|dollars)?"
 )
+_VALUE_AND_NOUN = re.compile(
+    r"(?P<value>[-+−]?\s?(?:\\?\$)?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+|/[0-9]+)?)"
+    r"\s*(?P<noun>[A-Za-z%\u4e00-\u9fff][A-Za-z/^0-9 .\u4e00-\u9fff-]*)"
+)
 _ESCAPED = {
     **{"\\": ("command", "\\"), "$": ("command", "$")},
     **{
@@ -146,6 +157,7 @@ def tokenize(text: str) -> list[Token]:
     if not text.isascii():
         text = text.translate(_UNICODE)
     tokens: list[Token] = []
+    braces = _Braces(text)
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
@@ -167,7 +179,7 @@ def tokenize(text: str) -> list[Token]:
             else:
                 tokens.append(("letter" if len(value) == 1 else "word", value))
         elif kind == "command":
-            position = _add_command(tokens, value[1:].rstrip("*"), text, position)
+            position = _add_command(tokens, value[1:].rstrip("*"), braces, position)
         elif kind == "escaped":
             token = _ESCAPED.get(value[1], ("symbol", value[1]))
             if token:
@@ -177,35 +189,74 @@ def tokenize(text: str) -> list[Token]:
     return tokens
 
 
-def _add_command(tokens: list[Token], name: str, text: str, position: int) -> int:
+class _Braces:
+    """A text and the partners of its braces, which are looked for once."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self._partners: dict[int, int] | None = None
+
+    def group(self, position: int) -> tuple[str | None, int]:
+        """Return the content of the brace group at a position and the position behind it."""
+        position = _SPACES.match(self.text, position).end()
+        if not self.text.startswith("{", position):
+            return None, position
+        end = self._end(position)
+        return self.text[position + 1 : end], end + 1
+
+    def is_long(self, position: int) -> bool:
+        """Return whether a group of more than MAX_NAME characters stands at a position."""
+        position = _SPACES.match(self.text, position).end()
+        return self.text.startswith("{", position) and self._end(position) - position > MAX_NAME
+
+    def _end(self, position: int) -> int:
+        if self._partners is None:
+            self._partners, opened = {}, []
+            for match in _BRACES.finditer(self.text):
+                if match.group() == "{":
+                    opened.append(match.start())
+                elif match.group() == "}" and opened:
+                    self._partners[opened.pop()] = match.start()
+        if position not in self._partners:
+            raise NotUnderstoodError("unbalanced braces")
+        return self._partners[position]
+
+
+def _add_command(tokens: list[Token], name: str, braces: _Braces, position: int) -> int:
     """Add the tokens of a command and return the position behind it and the arguments it took."""
     name = _SYNONYMS.get(name, name)
+    text = braces.text
     if name in _INVISIBLE:
         return position + 1 if name in ("left", "right") and text.startswith(".", position) else position
     if name in _WITHOUT_PRINT:
-        return _group(text, position)[1]
+        return braces.group(position)[1]
+    if name in _FONTS and braces.is_long(position):
+        return position  # its braces are a group like any other
     if name in _TEXTS or name in _FONTS:
-        content, behind = _group(text, position)
+        content, behind = braces.group(position)
         inside = re.sub(r"~|\\[,;: ]", " ", content or "").strip(" $")
         if inside in _FUNCTION_NAMES:
             tokens.append(("command", _SYNONYMS.get(inside, inside)))
         elif _after_value(tokens) and (len(inside) > 1 or inside in _UNIT_LETTERS) and _UNIT_TEXT.fullmatch(inside):
             tokens.append(("text", inside))
         elif name in _FONTS:
-            return position  # its braces are a group like any other
+            return position
         elif _TEXT_OF_MATH.fullmatch(inside):
             tokens.extend(tokenize(inside))
+        elif counted := _VALUE_AND_NOUN.fullmatch(inside):  # \text{182 ways}
+            tokens.extend(tokenize(counted["value"]))
+            tokens.append(("text", counted["noun"]))
         elif inside:
             tokens.append(("text", inside))
         return behind
     if name in ("mathbb", "Bbb"):
-        content, position = _group(text, position)
+        content, position = braces.group(position)
         tokens.append(("command", f"set {content}"))
     elif name in ("begin", "end"):
-        content, position = _group(text, position)
+        content, position = braces.group(position)
         tokens.append(("command", f"{name} {content}"))
         if (name, content) == ("begin", "array"):
-            position = _group(text, position)[1]
+            position = braces.group(position)[1]
     elif name in _BRACES_BY_NAME:
         tokens.append(_BRACES_BY_NAME[name])
     elif name in ("and", "or"):
@@ -222,22 +273,6 @@ def _after_value(tokens: list[Token]) -> bool:
     if tokens[-1] in (("symbol", "/"), ("command", "cdot"), ("symbol", "{")):
         return len(tokens) > 1 and tokens[-2][0] == "text"
     return tokens[-1][0] in ("number", "letter", "close", "text") or tokens[-1][1] in ("}", "pi", "circ", "%", "!")
-
-
-def _group(text: str, position: int) -> tuple[str | None, int]:
-    """Return the content of the brace group at a position and the position behind it."""
-    position = _SPACES.match(text, position).end()
-    if not text.startswith("{", position):
-        return None, position
-    depth = 0
-    for match in _BRACES.finditer(text, position):
-        if match.group() == "{":
-            depth += 1
-        elif match.group() == "}":
-            depth -= 1
-            if depth == 0:
-                return text[position + 1 : match.start()], match.end()
-    raise NotUnderstoodError("unbalanced braces")
 
 
 def number(text: str) -> Fraction:

@@ -63,7 +63,10 @@ _SPELLINGS = {
 UNITS = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 # Alone, these are variables or words; as the text behind a value they are units.
 ONLY_IN_TEXT = names("m s g h L N J W V A K in min")
-MULTIPLIERS = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+MULTIPLIERS = {
+    **{"百": 100, "千": 1000, "万": 10**4, "亿": 10**8, "万亿": 10**12, "百万": 10**6, "千万": 10**7},
+    **{"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12},
+}
 
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "cu": 3, "平方": 2, "立方": 3}
 _COUNTED = names(
@@ -76,6 +79,7 @@ _NO_COUNTED = re.compile(
     r"negatives|at|least|most|below|above|over|under|divided|choose|to|through|by|if|when|for|where|except|.*ths|.*ly|"
     r"one|two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|.*[不非或和与万亿千百十半倍约].*)"
 )
+_SCALE = re.compile("[百千万亿]+")
 _PIECES = re.compile(
     r"(?P<word>[^\W\d_]+|[%$°¢])|\^\s*\{?\s*(?P<exponent>-?[0-9])\s*\}?|(?P<per>/)|(?P<other>[^\s.~·{}])"
 )
@@ -93,6 +97,12 @@ def read_unit(text: str) -> tuple[str, int]:
     last = ""
     for piece in _PIECES.finditer(text):
         word = piece["word"]
+        scale = _SCALE.match(word) if word and word not in UNITS else None
+        if scale and scale.group() in MULTIPLIERS:  # 3万元
+            multiplier *= MULTIPLIERS[scale.group()]
+            word = word[scale.end() :]
+            if not word:
+                continue
         if piece["other"] or piece["exponent"] and not (last or counted):
             raise NotUnderstoodError("text behind a value that is no unit")
         if piece["exponent"]:
@@ -139,10 +149,22 @@ def agree(unit: str, gold_unit: str) -> bool:
 
 
 def _check_counted(words: list[str]) -> None:
-    if len(words) > 4 or any(_NO_COUNTED.fullmatch(word) for word in words):
+    kept = _SAYS_NOTHING.sub("", " ".join(words)).split()
+    if len(kept) > 4 or any(_NO_COUNTED.fullmatch(word) for word in words if word not in _IN_ALL):
         raise NotUnderstoodError("text behind a value that is no unit")
-    noun = words[-1]
+    if not kept:
+        return
+    noun = kept[-1]
     if noun not in _COUNTED and not (noun.endswith("s") and len(noun) > 3) and noun.isascii():
         raise NotUnderstoodError("text behind a value that counts nothing")
     if not noun.isascii() and len(noun) > 6:
         raise NotUnderstoodError("text behind a value that counts nothing")
+
+
+_IN_ALL = names("in total all altogether overall is the answer to do it this so")
+# Behind a noun: "people in total", "apples in the basket", "ways of sitting".
+_SAYS_NOTHING = re.compile(
+    r"(?:^|\s)(?:(?:is the answer|to do (?:it|this|so)|in (?:total|all)|altogether|overall|total|combined|each"
+    r"|left over|left|remaining|apiece)"
+    r"|(?:in|of|from|on) (?:the |a |an |his |her |their |this |each )?[a-z]+(?: [a-z]+)?)$"
+)

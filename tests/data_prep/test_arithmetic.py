@@ -22,7 +22,7 @@ def test_the_seed_decides_what_is_written(tmp_path):
 
 
 def test_without_arguments_it_writes_below_data(tmp_path):
-    done = script("arithmetic", cwd=tmp_path)
+    done = script("arithmetic", cwd=tmp_path, environment={"DATA_DIR": str(tmp_path / "data")})
     assert done.returncode == 0, done.stderr
     for split, pairs in zip(("train", "test"), problems(), strict=True):
         assert rows(tmp_path / "data" / "arithmetic", split) == [

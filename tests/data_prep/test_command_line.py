@@ -358,7 +358,9 @@ def test_a_model_that_cannot_be_made_for_its_tokenizer_is_named(tmp_path, monkey
     monkeypatch.setenv("GRPO_LAUNCHPAD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     options = ["--source", SAMPLES / "gsm8k", "--out", tmp_path / "out", "--tokenizer", "smoke:Qwen/Qwen2-7B-Instruct"]
-    assert "cannot write to" not in refused(prepare("gsm8k", *options), "--tokenizer smoke:Qwen/Qwen2-7B-Instruct", "cache")
+    assert "cannot write to" not in refused(
+        prepare("gsm8k", *options), "--tokenizer smoke:Qwen/Qwen2-7B-Instruct", "cache"
+    )
 
 
 @pytest.mark.parametrize("case", ["plain", "empty", "truncated", "missing", "nobody/nothing"])

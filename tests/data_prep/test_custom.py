@@ -89,7 +89,7 @@ def test_numbers_may_be_answers(tmp_path, number, truth):
     assert truths(tmp_path / "out") == [truth]
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "true", "[7]", '{"value": 7}'])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "true", "[7, 8]", "[]", '{"value": 7}'])
 def test_what_is_no_answer_is_named(tmp_path, number):
     line = b'{"question": "q", "answer": %s}' % number.encode()
     write_lines(tmp_path / "train.jsonl", [RECORDS[0], line])
@@ -154,7 +154,8 @@ def test_the_template_is_that_which_the_scorer_reads(tmp_path):
     for source in ("openai/gsm8k", "math", "hiyouga/geometry3k", "multiple_choice", "arithmetic", "mlabonne/smoltldr"):
         out = tmp_path / source
         answer = "B" if source == "multiple_choice" else "7"
-        write_lines(tmp_path / "source" / "train.jsonl", [{"question": "q", "answer": answer}])
+        question = "q A. 1 B. 2" if source == "multiple_choice" else "q"
+        write_lines(tmp_path / "source" / "train.jsonl", [{"question": question, "answer": answer}])
         done = custom(out, tmp_path / "source", "--split", "train", data_source=source)
         assert done.returncode == 0, done.stderr
         told[source] = "\n".join(message["content"] for message in rows(out)[0]["prompt"])
@@ -169,7 +170,8 @@ def test_the_template_is_that_which_the_scorer_reads(tmp_path):
 def test_every_data_source_on_offer_can_be_prepared(tmp_path):
     for source in DATA_SOURCES:
         answer = "B" if source == "multiple_choice" else "7"
-        write_lines(tmp_path / "train.jsonl", [{"question": "q", "answer": answer}])
+        question = [7] if source == "countdown" else "Which? A. 1 B. 2"
+        write_lines(tmp_path / "train.jsonl", [{"question": question, "answer": answer}])
         done = custom(tmp_path / source, tmp_path, "--split", "train", data_source=source)
         assert done.returncode == 0, (source, done.stderr)
         assert rows(tmp_path / source)[0]["data_source"] == source
@@ -374,6 +376,7 @@ def test_one_file_is_one_split_unless_some_of_it_is_held_out(tmp_path):
 
 def test_the_folder_below_data_has_the_name_that_is_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     write_lines(tmp_path / "source" / "train.jsonl", RECORDS)
     prepared("custom", "--source", "source", "--name", "algebra-1", "--data-source", "math", "--split", "train")
     assert sorted(contents(tmp_path / "data" / "algebra-1")) == sorted(
@@ -395,8 +398,8 @@ BAD_OPTIONS = {
     ),
     "a structured task": (
         ("--name", "mine"),
-        ("--source", ".", "--data-source", "countdown"),
-        ["--data-source", "'countdown' have parts", "there are"],
+        ("--source", ".", "--data-source", "kk_logic"),
+        ["--data-source", "'kk_logic' have parts", "there are"],
     ),
     "an unknown place": (
         ("--name", "mine"),
@@ -411,7 +414,7 @@ BAD_OPTIONS = {
     "a folder to hold out of": (
         ("--name", "mine"),
         ("--source", ".", "--data-source", "math", "--holdout", "5"),
-        ["--holdout 5", "--source . is none", "Give a file"],
+        [": no train.jsonl in it"],
     ),
     "no holdout": (
         ("--name", "mine"),
@@ -446,7 +449,7 @@ BAD_TABLES = {
     "only a header": ("question,answer\n", ["no rows"]),
     "nothing": ("", ["no rows"]),
     "latin-1": ("question,answer\nq,7\ncafé?,8\n".encode("latin-1"), ["row", "UTF-8", "iconv -f latin1 -t utf-8"]),
-    "semicolons": ("question;answer\nq;7\n", ["row 1", "no column 'question'", "'question;answer'"]),
+    "no header": ("How much is 1 and 2?,3\nHow much is 2 and 2?,4\n", ["the first line looks like a row"]),
 }
 
 
@@ -460,9 +463,8 @@ def test_a_bad_csv_file_is_named(tmp_path, case):
 
 
 BAD_LISTS = {
-    "JSON Lines": ('{"question": "q", "answer": "7"}\n{"question": "p", "answer": "8"}\n', [".jsonl"]),
     "truncated": ('[{"question": "q", "answer": "7"}, {"ques', ["not valid JSON"]),
-    "an object": ('{"question": "q", "answer": "7"}', ["not a list of objects"]),
+    "an object": ('{"rows": []}', ["not a list of objects"]),
     "a list of texts": ('[{"question": "q", "answer": "7"}, "p"]', ["row 2", "str instead of an object"]),
     "latin-1": ('[{"question": "café?", "answer": "7"}]'.encode("latin-1"), ["UTF-8"]),
     "an empty list": ("[]", ["no rows"]),

@@ -441,15 +441,16 @@ def test_all_of_math_but_its_known_faults(tmp_path):
     prepared("math", "--source", FULL_DATA / "math", "--out", tmp_path)
     splits = manifest(tmp_path)["splits"]
     assert {name: (split["rows_in"], split["rows_out"]) for name, split in splits.items()} == {
-        "train": (7500, 7496),
-        "test": (5000, 5000),
+        "train": (7500, 7494),
+        "test": (5000, 4998),
     }
     left_out = {reason: found["indices"] for reason, found in splits["train"]["left_out"].items()}
-    assert left_out == {"gold": [5341, 5343], "duplicate": [959], "overlap": [2948]}
+    assert left_out == {"gold": [4253, 5341, 5343, 5446], "duplicate": [959], "overlap": [2948]}
     indices = [row["extra_info"]["index"] for row in rows(tmp_path)]
-    assert indices == sorted(set(range(7500)) - {5341, 5343, 959, 2948})
-    assert splits["test"]["left_out"] == {}
-    assert len(rows(tmp_path, "test")) == 5000
+    assert indices == sorted(set(range(7500)) - {4253, 5341, 5343, 5446, 959, 2948})
+    assert {reason: found["indices"] for reason, found in splits["test"]["left_out"].items()} == {"gold": [2716, 2912]}
+    truths = [row["reward_model"]["ground_truth"] for row in rows(tmp_path) if row["extra_info"]["index"] == 3997]
+    assert truths == ["1, 9"]  # two boxes
 
 
 @needs(*ALL_OF_MATH)

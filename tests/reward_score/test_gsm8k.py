@@ -171,7 +171,7 @@ def test_a_truth_that_is_no_number_matches_nothing(truth):
 def test_the_cut_does_not_make_a_number():
     digits = "1" * (TAIL + 5)
     assert score(digits, digits[-TAIL:]) == {"score": 0.0, "acc": 0.0, "format": 0.0}
-    assert score("#### 18" + " " * TAIL, "18")["acc"] == 0.0
+    assert score("#### 18" + " " * TAIL, "18")["acc"] == 1.0  # the marker counts wherever it stands
     assert score("x" * 100_000 + "\n#### 18", "18")["acc"] == 1.0
 
 

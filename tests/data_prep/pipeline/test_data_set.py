@@ -51,7 +51,7 @@ def test_another_type_is_an_error_that_names_column_and_type(value):
 
 
 def test_a_truth_value_is_no_number():
-    with pytest.raises(DataError, match="column 'q': bool instead of text"):
+    with pytest.raises(Fault, match="column 'q': bool instead of a text"):
         number_or_text({"q": True}, "q")
 
 

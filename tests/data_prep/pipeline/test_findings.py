@@ -89,7 +89,7 @@ def test_the_user_may_keep_what_the_data_set_drops():
     policy = Policy.of(math.DATA_SET, drop=(), keep=["duplicate"])
     assert "duplicate" not in policy.drop
     assert policy.keep == {"duplicate", "long", "near-overlap"}
-    assert {"gold", "overlap"} == set(policy.drop)
+    assert {"gold", "conflict", "overlap"} == set(policy.drop)
 
 
 def test_what_is_kept_never_forbids():

@@ -1,4 +1,5 @@
 import csv
+import gzip
 import json
 import subprocess
 from itertools import accumulate
@@ -100,8 +101,20 @@ def test_all_formats_give_the_same_records(tmp_path, table, rows):
         writer = csv.DictWriter(stream, ["question", "the answer"], quoting=csv.QUOTE_ALL)
         writer.writeheader()
         writer.writerows(table)
+    with (tmp_path / "a.tsv").open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["question", "the answer"], quoting=csv.QUOTE_ALL, delimiter="\t")
+        writer.writeheader()
+        writer.writerows(table)
+    for suffix in (".json", ".jsonl", ".csv", ".tsv"):
+        (tmp_path / f"a{suffix}.gz").write_bytes(gzip.compress((tmp_path / f"a{suffix}").read_bytes()))
+    arrow = pa.Table.from_pylist(table)
+    with pa.ipc.new_stream(tmp_path / "a.arrow", arrow.schema) as stream:
+        stream.write_table(arrow)
     for suffix in records.SUFFIXES:
         assert everything(tmp_path / f"a{suffix}", rows) == list(enumerate(table)), suffix
+    with pa.ipc.new_file(tmp_path / "file.arrow", arrow.schema) as stream:
+        stream.write_table(arrow)
+    assert everything(tmp_path / "file.arrow", rows) == list(enumerate(table))
 
 
 def test_json_and_csv_are_one_piece_that_knows_its_rows(tmp_path):
@@ -265,7 +278,6 @@ def test_a_nul_in_a_csv_cell_is_kept_as_it_is(tmp_path):
 
 
 BAD_JSON = {
-    "JSON Lines": (b'{"a": 1}\n{"a": 2}\n', ["not valid JSON", "Is it JSON Lines? Then name it .jsonl."]),
     "one object": (b'{"data": []}', ["not a list of objects", "[{...}, ...]"]),
     "list of texts": (b'["a"]', ["row 1: str instead of an object"]),
     "truncated": (b'[{"a": 1}, {"a"', ["not valid JSON"]),

@@ -123,13 +123,13 @@ def test_a_single_file_is_its_own_source(tmp_path):
     assert (found.files, found.root, found.name) == ((file,), tmp_path, str(file))
 
 
-@pytest.mark.parametrize("name", ["train.xlsx", "train", "train.jsonl.gz", "train.JSONL"])
+@pytest.mark.parametrize("name", ["train.xlsx", "train", "train.jsonl.zst", "train.JSONL"])
 def test_a_file_that_is_not_read_is_named_with_what_is(tmp_path, name):
     file = touch(tmp_path / name)
     with pytest.raises(DataError) as caught:
         find(gsm8k.DATA_SET, TRAIN, str(file))
     assert str(caught.value).startswith(f"{file}: ")
-    assert "Give .jsonl, .parquet, .json, .csv." in str(caught.value)
+    assert "Give .jsonl, .parquet, .json, .csv, .tsv" in str(caught.value)
 
 
 def test_a_folder_without_the_split_names_what_it_should_have(tmp_path):
