@@ -17,6 +17,7 @@ from grpo_launchpad.preflight.layout import check_layout
 from grpo_launchpad.preflight.machine import (
     check_devices,
     check_disk,
+    check_engine,
     check_folders,
     check_imports,
     check_ray,
@@ -26,9 +27,10 @@ from grpo_launchpad.preflight.model import check_model, count_parameters
 from grpo_launchpad.preflight.override import backend_of
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.preflight.ranges import check_ranges
+from grpo_launchpad.preflight.reward import check_algorithm
 from grpo_launchpad.preflight.trackers import check_trackers
 from grpo_launchpad.preflight.types import check_types, defaults_of
-from grpo_launchpad.preflight.words import check_words
+from grpo_launchpad.preflight.words import check_recomputing, check_words
 
 
 def check(
@@ -77,7 +79,7 @@ def check_machine(config: DictConfig, device: str, run_dir: Path) -> tuple[list[
     if parameters is None and not name.startswith(models.SMOKE):
         architecture = _architecture(str(model_folder or name))
         parameters = architecture.parameters if architecture else None
-    return check_devices(config, device), check_disk(config, run_dir, parameters)
+    return [*check_devices(config, device), *check_engine(config)], check_disk(config, run_dir, parameters)
 
 
 def check_values(config: DictConfig, overrides: list[str]) -> list[Problem]:
@@ -93,6 +95,8 @@ def check_configuration(config: DictConfig, overrides: list[str], architecture: 
         *check_added_keys(config, overrides, set(defaults_of(backend_of(overrides)))),
         *check_words(config, overrides),
         *check_ranges(config),
+        *check_recomputing(config),
+        *check_algorithm(config),
         *check_batch(config, architecture),
         *check_layout(config, architecture),
     ]

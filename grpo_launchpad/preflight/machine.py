@@ -158,6 +158,20 @@ def check_devices(config: DictConfig, device: str) -> list[Problem]:
     return [Problem("trainer.n_gpus_per_node", what, f"set NGPUS_PER_NODE={found}, {elsewhere}")]
 
 
+# verl's name of a rollout engine -> what it imports.
+ENGINE_PACKAGES = {"vllm": "vllm", "sglang": "sglang", "trtllm": "tensorrt_llm"}
+
+
+def check_engine(config: DictConfig) -> list[Problem]:
+    """Check that this machine has the rollout engine's package, unless a Ray cluster has it."""
+    name = OmegaConf.select(config, "actor_rollout_ref.rollout.name")
+    package = ENGINE_PACKAGES.get(name)
+    if package is None or uses_a_running_ray(config) or find_spec(package) is not None:
+        return []
+    fix = f"install it beside verl, or set ROLLOUT_ENGINE to one of {', '.join(ENGINE_PACKAGES)} that is installed"
+    return [Problem("actor_rollout_ref.rollout.name", f"the Python package {package} is not installed", fix)]
+
+
 def uses_a_running_ray(config: DictConfig) -> bool:
     """Say whether verl joins a running Ray, whose workers may be on other machines, instead of starting one."""
     addresses = (os.environ.get("RAY_ADDRESS"), OmegaConf.select(config, "ray_kwargs.ray_init.address"))

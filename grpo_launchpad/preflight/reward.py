@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.preflight.problem import Problem
+from grpo_launchpad.preflight.source import assigned
 
 REWARD_PACKAGE = "pkg://reward_score"
 REWARDS = "reward.custom_reward_function.reward_kwargs.rewards"
@@ -47,6 +48,47 @@ def check_composition(config: DictConfig) -> list[Problem]:
         what = "verl 0.9.1's V1 trainer gives GDPO no components and stops in the first step"
         problems.append(Problem("trainer.use_v1", what, "add trainer.use_v1=False"))
     return problems
+
+
+def check_algorithm(config: DictConfig) -> list[Problem]:
+    """Check what the reward manager and the group filter ask of the reward.
+
+    Source: verl 0.9.1 ``experimental/reward_loop/reward_manager/dapo.py:40``, ``trainer/ppo/v1/replay_buffer.py:299``.
+    """
+    problems = []
+    options = OmegaConf.select(config, "reward.reward_kwargs") or {}
+    buffer = options.get("overlong_buffer_cfg") or {}
+    if config.reward.reward_manager.name == "dapo" and buffer.get("enable"):
+        length, limit = buffer.get("len") or 0, options.get("max_resp_len")
+        key = "reward.reward_kwargs.overlong_buffer_cfg.len"
+        if limit is None:
+            where, fix = (
+                "reward.reward_kwargs.max_resp_len",
+                f"add +reward.reward_kwargs.max_resp_len={config.data.max_response_length}",
+            )
+            problems.append(Problem(where, "the overlong buffer needs it, and it has no value", fix))
+        elif not 0 < length <= limit:
+            what = f"a buffer of {length} tokens does not lie within max_resp_len={limit}"
+            problems.append(Problem(key, what, f"set it to at most {limit}, and above 0"))
+    groups = OmegaConf.select(config, "algorithm.filter_groups") or {}
+    if groups.get("enable") and config.trainer.use_v1 and is_used(config):
+        metric = groups.get("metric")
+        known = {"acc", "score", *assigned("verl", "trainer/ppo/v1/replay_buffer.py", "FILTER_GROUPS_REWARD_METRIC")}
+        known |= _component_names(config)
+        if metric not in known:
+            what = f"the reward returns no {metric!r}, and the filter stops the training without it"
+            fix = f"set it to one of {', '.join(sorted(known))}"
+            problems.append(Problem("algorithm.filter_groups.metric", what, fix))
+    return problems
+
+
+def _component_names(config: DictConfig) -> set[str]:
+    from reward_score import Composition
+
+    try:
+        return set(Composition.parse(_rewards_and_options(config)[0]).names())
+    except ValueError:  # check_composition says so
+        return set()
 
 
 def check_rows(where: str, path: Path, table, config: DictConfig) -> list[Problem]:

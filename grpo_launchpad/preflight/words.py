@@ -97,6 +97,22 @@ def check_words(config: DictConfig, overrides: list[str]) -> list[Problem]:
     return problems
 
 
+def check_recomputing(config: DictConfig) -> list[Problem]:
+    """Check that recomputing whole layers says how, and how many at a time.
+
+    Source: Megatron-Core ``transformer/transformer_config.py:1155-1176``.
+    """
+    settings = OmegaConf.select(config, TRANSFORMER) or {}
+    if config.actor_rollout_ref.actor.strategy != "megatron" or settings.get("recompute_granularity") != "full":
+        return []
+    knobs = {"recompute_method": "RECOMPUTE_METHOD=uniform", "recompute_num_layers": "RECOMPUTE_LAYERS=1"}
+    return [
+        Problem(f"{TRANSFORMER}.{name}", "recompute_granularity=full needs it, and it has no value", f"set {knob}")
+        for name, knob in knobs.items()
+        if settings.get(name) is None
+    ]
+
+
 def _words(key: str, value: object) -> list[str]:
     """Return the words of a value: of a list each, of chained rejection criteria each."""
     if isinstance(value, ListConfig):
