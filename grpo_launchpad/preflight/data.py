@@ -27,8 +27,9 @@ def check_data(config: DictConfig, made_later: frozenset[str] = frozenset()) -> 
                 complete = False
                 continue
             rows, found = _check_file(f"data.{key}", Path(file).expanduser(), config)
+            complete = complete and rows is not None
             problems += found
-            train_rows += rows if key == "train_files" else 0
+            train_rows += (rows or 0) if key == "train_files" else 0
     batch = config.data.train_batch_size
     if not problems and complete and train_rows < batch:
         problems.append(
@@ -81,15 +82,15 @@ def _rows_of(files: object) -> int:
     return rows
 
 
-def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[Problem]]:
-    """Return the number of rows of a parquet file (0 if unknown) and what is wrong with it."""
+def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int | None, list[Problem]]:
+    """Return the number of rows of a parquet file (None if it is not known) and what is wrong with it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.exists():
         return 0, [Problem(where, f"{path} does not exist", f"{_command(path)} --out '{path.parent}'")]
     if path.suffix != ".parquet":  # verl reads json and jsonl as well; their rows are not looked at here
-        return 0, []
+        return None, []
     try:
         # Of the columns that are looked at; images and the like stay on the disk.
         prompt = config.data.prompt_key
@@ -108,7 +109,7 @@ def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[P
         fix = f"prepare the data with data_prep/, or name the prompt column with data.prompt_key (now {prompt!r})"
         return table.num_rows, [Problem(where, f"{path} lacks the column(s) {', '.join(missing)}; it has {found}", fix)]
     problems = []
-    if not pa.types.is_list(schema.field(prompt).type):
+    if not _is_list(schema.field(prompt).type):
         problems.append(
             Problem(
                 where,
@@ -128,6 +129,13 @@ def _check_file(where: str, path: Path, config: DictConfig) -> tuple[int, list[P
         what = f"{path}: column data_source is {source_type}, verl needs a text"
         problems.append(Problem(where, what, "name the data set of each row in one text, such as openai/gsm8k"))
     return table.num_rows, problems or _empty_rows(where, path, table) or check_rows(where, path, table, config)
+
+
+def _is_list(kind) -> bool:
+    """Say whether a column holds lists, whichever of Arrow's three kinds of them; verl reads each."""
+    import pyarrow as pa
+
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _command(path: Path) -> str:

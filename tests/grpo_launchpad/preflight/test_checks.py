@@ -1,3 +1,4 @@
+import json
 import socket
 
 import pyarrow as pa
@@ -202,3 +203,18 @@ def test_several_problems_are_reported_together(launch):
     launch.train.unlink()
     found = launch.problems("actor_rollout_ref.rollout.n=1", "actor_rollout_ref.actor.ppo_mini_batch_size=5")
     assert len(found) == 3
+
+
+def test_rows_of_json_lines_are_not_counted_and_not_missed(launch):
+    """verl reads them as well; how many there are is not looked at."""
+    lines = launch.train.with_suffix(".jsonl")
+    lines.write_text("".join(json.dumps(launch.row(index)) + "\n" for index in range(20)))
+    assert launch.problems(f"data.train_files={lines}") == []
+
+
+def test_prompts_may_be_any_of_arrows_kinds_of_lists(launch):
+    table = pq.read_table(launch.train)
+    number = table.column_names.index("prompt")
+    kind = pa.large_list(table.schema.field("prompt").type.value_type)
+    pq.write_table(table.set_column(number, "prompt", table.column("prompt").cast(kind)), launch.train)
+    assert launch.problems() == []
