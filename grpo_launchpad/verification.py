@@ -19,6 +19,7 @@ from pathlib import Path
 
 from grpo_launchpad.launch.environment import UserError
 from grpo_launchpad.launch.plan import plan_of_page
+from grpo_launchpad.runs.folder import write_whole
 
 RECORDS = Path(__file__).resolve().parents[1] / "examples" / "grpo_trainer" / "verified.jsonl"
 LEVELS = ("C", "S", "G")  # each is worth more than the one before
@@ -133,9 +134,7 @@ def write(record: Record, path: Path = RECORDS) -> None:
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)  # one writer at a time, and no lock file to leave behind
         others = [old for old in read(path) if (old.launcher, old.level) != (record.launcher, record.level)]
-        partial = path.with_suffix(".partial")
-        partial.write_text("".join(f"{_line(each)}\n" for each in sorted([*others, record], key=_order)))
-        partial.replace(path)
+        write_whole(path, "".join(f"{_line(each)}\n" for each in sorted([*others, record], key=_order)))
     finally:
         os.close(folder)
 

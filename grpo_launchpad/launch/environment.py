@@ -99,22 +99,19 @@ class Environment:
     variables: Mapping[str, str]
 
 
-def read_environment(
-    variables: Mapping[str, str], engine: str, cluster_names: Collection[str] = (), known: Collection[str] = ()
-) -> Environment:
+def read_environment(variables: Mapping[str, str], engine: str, cluster_names: Collection[str] = ()) -> Environment:
     """Return what an environment says about a launch.
 
     Args:
         variables: the environment.
         engine: the launcher's, "fsdp" or "megatron".
         cluster_names: the variables that ``cluster/env.sh`` set.
-        known: further names that are none of the user's mistakes: variables that a launcher has for itself.
 
     Raises:
         UserError: for a flag that is neither yes nor no, a value of a wrong kind, a knob of the other engine, two names
             of one thing that do not agree, a name that is probably misspelt, and one that stands for nothing here.
     """
-    _refuse_names_in_vain(variables, known)
+    _refuse_names_in_vain(variables)
     flags = {name: _flag(name, variables.get(name)) for name in FLAGS}
     places = {}
     for name, (also, _) in PLACES.items():
@@ -172,9 +169,9 @@ def _flag(name: str, value: str | None) -> bool:
     raise UserError(f"{name}={value} is neither yes nor no; write {name}=1 or {name}=0")
 
 
-def _refuse_names_in_vain(variables: Mapping[str, str], known: Collection[str]) -> None:
+def _refuse_names_in_vain(variables: Mapping[str, str]) -> None:
     names = [knob.name for knob in read_knobs()]
-    understood = {*names, *(other for knob in read_knobs() for other in knob.also), *FLAGS, *PLACES, *known}
+    understood = {*names, *(other for knob in read_knobs() for other in knob.also), *FLAGS, *PLACES}
     understood |= {other for also, _ in PLACES.values() for other in also}
     plain = {_plain(name): name for name in (*names, *FLAGS, "RUN_NAME", "RUN_DIR", "CHECKPOINT_DIR")}
     for variable, value in variables.items():

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -153,16 +152,13 @@ def _forget_if_nothing_started(plan: Plan) -> None:
             plan.run.path.rmdir()
 
 
-@dataclass
-class _WarmWorkers:
-    """The process that imports PyTorch and vLLM once and forks Ray's workers; see grpo_launchpad/warm_workers."""
-
-    setting: Setting
-    process: subprocess.Popen = field(repr=False)
-
-
 @contextlib.contextmanager
-def _warm_workers(plan: Plan) -> Iterator[_WarmWorkers]:
+def _warm_workers(plan: Plan) -> Iterator[Setting]:
+    """Run the process that imports PyTorch and vLLM once and forks Ray's workers; see grpo_launchpad/warm_workers.
+
+    Yields:
+        what tells Ray to ask it for workers.
+    """
     folder = Path(tempfile.mkdtemp(prefix="grpo-launchpad.", dir="/tmp"))  # a socket's path is short and has no space
     with plan.run.warm_workers_log.open("wb") as log:
         process = subprocess.Popen(
@@ -176,7 +172,7 @@ def _warm_workers(plan: Plan) -> Iterator[_WarmWorkers]:
         )
     try:
         origin = Origin(Source.DEVICE, reason="workers by fork: PyTorch and vLLM are imported once")
-        yield _WarmWorkers(Setting(f"{RUNTIME_ENV}.py_executable", str(folder / "python"), origin, "++"), process)
+        yield Setting(f"{RUNTIME_ENV}.py_executable", str(folder / "python"), origin, "++")
     finally:
         process.terminate()
         process.wait()
@@ -248,7 +244,7 @@ def _environment(plan: Plan) -> dict[str, str]:
     return {**os.environ, **plan.variables}
 
 
-def _train(plan: Plan, attempt: int, warm_workers: _WarmWorkers | None, lock: int) -> int:
+def _train(plan: Plan, attempt: int, warm_workers: Setting | None, lock: int) -> int:
     """Run verl's trainer; return its exit code as a shell gives it.
 
     The console is a process of its own, so that a trainer whose launcher is killed can go on writing its log. Ctrl-C
@@ -259,7 +255,7 @@ def _train(plan: Plan, attempt: int, warm_workers: _WarmWorkers | None, lock: in
     if plan.environment.places.get("RAY_ADDRESS"):
         overrides.append(f"++{RUNTIME_ENV}.env_vars.VERL_FILE_LOGGER_PATH={quoted(metrics)}")
     if warm_workers:  # the recorded command works without the fork server, which ends with this run
-        overrides.append(warm_workers.setting.override)
+        overrides.append(warm_workers.override)
     environment = _environment(plan) | {"VERL_FILE_LOGGER_PATH": metrics}
     started: list[subprocess.Popen] = []
     told_to_end = False
