@@ -71,6 +71,7 @@ TRAINER=(
     # greedy decoding repeats itself without end, says the model card
     "actor_rollout_ref.rollout.val_kwargs.temperature=${VAL_TEMPERATURE:=0.6}"
     "actor_rollout_ref.rollout.val_kwargs.top_p=${VAL_TOP_P:=0.95}"
+    "actor_rollout_ref.rollout.val_kwargs.n=${VAL_N:=1}" # answers to a held-out problem; above 1: maj@k, best@k too
     "trainer.test_freq=${TEST_FREQ:=20}"
     "trainer.save_freq=${SAVE_FREQ:=20}"
     "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=2}"

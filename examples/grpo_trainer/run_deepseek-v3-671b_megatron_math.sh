@@ -92,6 +92,7 @@ TRAINER=(
     "data.val_max_samples=${VAL_ROWS:=500}"
     "actor_rollout_ref.rollout.val_kwargs.temperature=${VAL_TEMPERATURE:=1.0}"
     "actor_rollout_ref.rollout.val_kwargs.top_p=${VAL_TOP_P:=0.7}"
+    "actor_rollout_ref.rollout.val_kwargs.n=${VAL_N:=1}" # answers to a held-out problem; above 1: maj@k, best@k too
     "trainer.test_freq=${TEST_FREQ:=10}"
     "trainer.save_freq=${SAVE_FREQ:=26}"
     "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=1}" # 9.4 TB each, 14 bytes a parameter

@@ -84,6 +84,7 @@ TRAINER=(
     # the model card forbids greedy decoding for thinking
     "actor_rollout_ref.rollout.val_kwargs.temperature=${VAL_TEMPERATURE:=0.6}"
     "actor_rollout_ref.rollout.val_kwargs.top_p=${VAL_TOP_P:=0.95}"
+    "actor_rollout_ref.rollout.val_kwargs.n=${VAL_N:=1}" # answers to a held-out problem; above 1: maj@k, best@k too
     "trainer.test_freq=${TEST_FREQ:=10}"
     "trainer.save_freq=${SAVE_FREQ:=50}"
     "trainer.max_actor_ckpt_to_keep=${KEEP_CHECKPOINTS:=1}"

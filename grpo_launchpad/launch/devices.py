@@ -118,6 +118,11 @@ DEVICES = {
             Variable("VLLM_NO_USAGE_STATS", "1", _QUIET),
             Variable("RAY_USAGE_STATS_ENABLED", "0", _QUIET),
             Variable(
+                "RAY_worker_niceness",
+                "0",
+                "Ray gives its workers niceness 15: beside another program they would get a thirtieth of a core",
+            ),
+            Variable(
                 "RAY_prestart_worker_first_driver",
                 "0",
                 "the workers that Ray starts ahead lack verl's environment and are never used",
@@ -145,6 +150,11 @@ DEVICES = {
                 "the engine starts with the model's weights, not with random ones",
             ),
             Key("actor_rollout_ref.rollout.agent.num_workers=1", _TWO_CORES),
+            Key(
+                "+actor_rollout_ref.rollout.agent.agent_loop_manager_class="
+                "grpo_launchpad.platforms.cpu_agent_loop.LeanAgentLoopManager",
+                "half the Python for each sample",
+            ),
             Key("actor_rollout_ref.rollout.free_cache_engine=False", _ASLEEP),
             Key("++actor_rollout_ref.rollout.enable_sleep_mode=False", _ASLEEP),
             Key(

@@ -1,17 +1,21 @@
-"""The process that has everything imported and forks a Ray worker on request.
+"""The process that has everything imported and forks a Ray worker, or a process of vLLM's, on request.
 
     python -m grpo_launchpad.warm_workers.server FOLDER
 
 Writes ``FOLDER/python``, to be used as Ray's ``py_executable``, and serves until it is told to stop (SIGTERM) or the
-process that started it ends. Requests that arrive during the imports wait.
+process that started it ends. Requests that arrive during the imports wait. The forks use it in turn where
+``multiprocessing`` spawns a process (``multiprocessing.set_executable``), as vLLM does for its engine and its workers.
 """
 
 import argparse
 import array
 import contextlib
 import ctypes
+import fcntl
+import gc
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import selectors
@@ -20,6 +24,7 @@ import signal
 import socket
 import sys
 import traceback
+import types
 from pathlib import Path
 
 from grpo_launchpad.warm_workers import client
@@ -53,6 +58,7 @@ PRELOAD = (
 )
 
 PR_SET_PDEATHSIG = 1
+MOST_FILES = 253  # that a message carries: SCM_MAX_FD of Linux
 
 
 def write_executable(folder: Path, server_socket: Path) -> Path:
@@ -65,9 +71,10 @@ def write_executable(folder: Path, server_socket: Path) -> Path:
 
 
 def receive_request(connection: socket.socket) -> tuple[dict, list[int]]:
-    """Return the client's request and its standard streams. See ``client.send_request``."""
+    """Return the client's request and copies of its open files. See ``client.send_request``."""
     descriptors = array.array("i")
-    header, ancillary, _, _ = connection.recvmsg(8, socket.CMSG_SPACE(3 * descriptors.itemsize), socket.MSG_WAITALL)
+    space = socket.CMSG_SPACE(MOST_FILES * descriptors.itemsize)
+    header, ancillary, _, _ = connection.recvmsg(8, space, socket.MSG_WAITALL)
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             descriptors.frombytes(data)
@@ -81,11 +88,20 @@ def receive_request(connection: socket.socket) -> tuple[dict, list[int]]:
     return json.loads(body), list(descriptors)
 
 
-def become(request: dict, streams: list[int]) -> None:
-    """Turn this forked process into ``python script arguments...`` as the client was asked to run it."""
-    for target, source in enumerate(streams):
+def take_files(targets: list[int], sources: list[int]) -> None:
+    """Give files the numbers that they had in the client."""
+    free = max(targets) + 1
+    moved = [fcntl.fcntl(source, fcntl.F_DUPFD, free) for source in sources]
+    for source in sources:
+        os.close(source)
+    for source, target in zip(moved, targets, strict=True):
         os.dup2(source, target)
         os.close(source)
+
+
+def become(request: dict, files: list[int]) -> None:
+    """Turn this forked process into ``python arguments...`` as the client was asked to run it."""
+    take_files(request["files"], files)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -93,8 +109,14 @@ def become(request: dict, streams: list[int]) -> None:
 
     numpy.random.seed()  # its global generator was seeded at import, so every fork would draw the same numbers
     arguments = request["arguments"]
-    while arguments and arguments[0].startswith("-"):  # interpreter flags, such as -u
+    while arguments and arguments[0].startswith("-") and arguments[0] != "-c":  # interpreter flags, such as -u
         arguments.pop(0)
+    if arguments[0] == "-c":
+        program = arguments.pop(1)
+        sys.argv = arguments
+        sys.modules["__main__"] = main_module = types.ModuleType("__main__")
+        exec(compile(program, "<string>", "exec"), main_module.__dict__)
+        return
     script = arguments[0]
     sys.argv = arguments
     sys.path.insert(0, str(Path(script).resolve().parent))
@@ -122,25 +144,36 @@ class Server:
             for key, _ in self.selector.select():
                 if key.fileobj is self.listener:
                     self.start_worker(self.listener.accept()[0])
-                else:
+                elif key.fileobj is self.signal_pipe:
                     self.signal_pipe.recv(4096)
                     self.reap_workers()
+                else:
+                    self.kill_worker_of(key.fileobj)
 
     def start_worker(self, connection: socket.socket) -> None:
         try:
-            request, streams = receive_request(connection)
+            request, files = receive_request(connection)
         except (OSError, ValueError):
             connection.close()
             return
         pid = os.fork()
         if pid == 0:
-            self.run_worker(connection, request, streams)
-        for descriptor in streams:
+            self.run_worker(connection, request, files)
+        for descriptor in files:
             os.close(descriptor)
         self.clients[pid] = connection
-        connection.sendall(pid.to_bytes(8, "big"))
+        with contextlib.suppress(OSError):  # the client was killed: the selector says so next
+            connection.sendall(pid.to_bytes(8, "big"))
+        self.selector.register(connection, selectors.EVENT_READ)
 
-    def run_worker(self, connection: socket.socket, request: dict, streams: list[int]) -> None:
+    def kill_worker_of(self, connection: socket.socket) -> None:
+        """A client sends one request and then says nothing: what can be read is that it is gone."""
+        self.selector.unregister(connection)
+        for pid, client_of_worker in self.clients.items():
+            if client_of_worker is connection:
+                os.kill(pid, signal.SIGKILL)
+
+    def run_worker(self, connection: socket.socket, request: dict, files: list[int]) -> None:
         """Runs in the fork and never returns."""
         status = 1
         try:
@@ -150,7 +183,7 @@ class Server:
             self.selector.close()
             for other in (self.listener, connection, self.signal_pipe, self.wake_up, *self.clients.values()):
                 other.close()
-            become(request, streams)
+            become(request, files)
             status = 0
         except SystemExit as exit_request:
             status = exit_request.code if isinstance(exit_request.code, int) else int(exit_request.code is not None)
@@ -168,6 +201,8 @@ class Server:
                 return
             connection = self.clients.pop(pid, None)
             if connection is not None:
+                with contextlib.suppress(KeyError):  # its client was killed
+                    self.selector.unregister(connection)
                 code = os.waitstatus_to_exitcode(status)
                 with contextlib.suppress(OSError):  # the client was killed; nobody wants to know
                     connection.sendall(code.to_bytes(8, "big", signed=True))
@@ -183,10 +218,17 @@ def main() -> None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(folder / "socket"))
     listener.listen(64)
-    write_executable(folder, folder / "socket")
+    executable = write_executable(folder, folder / "socket")
 
+    gc.disable()
     for module in PRELOAD:
         importlib.import_module(module)
+    # What was imported stays: out of reach of the garbage collector, a full collection of a fork takes milliseconds
+    # instead of half a second, and the pages stay shared.
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    multiprocessing.set_executable(str(executable))
     Server(listener).serve_forever()
 
 

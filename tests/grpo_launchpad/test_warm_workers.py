@@ -163,3 +163,54 @@ while not pathlib.Path({str(tmp_path / "python")!r}).exists():
     while os.path.exists(f"/proc/{done.stdout.strip()}") and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not os.path.exists(f"/proc/{done.stdout.strip()}")
+
+
+def test_a_process_that_multiprocessing_spawns_is_forked_too(server, tmp_path):
+    """vLLM spawns its engine and its workers; each would import PyTorch and vLLM anew."""
+    text = """
+import json, multiprocessing, os, sys
+def answer(connection):
+    json.loads("[]")
+    connection.send((os.getppid(), connection.recv()))
+    sys.exit(7)
+if __name__ == "__main__":
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=answer, args=(theirs,))
+    process.start()
+    ours.send("question")
+    print(*ours.recv())
+    process.join()
+    print(process.exitcode)
+"""
+    done = work(server, script(tmp_path, text))
+    assert done.stdout.split() == [str(server.pid), "question", "7"], done.stderr
+
+
+def test_open_files_keep_their_numbers(server, tmp_path):
+    """However many they are, and whatever the server itself has open."""
+    path = script(tmp_path, "import os, sys; print([os.read(int(fd), 9).decode() for fd in sys.argv[1:]])")
+    pipes = [os.pipe() for _ in range(100)]
+    for number, (_, end) in enumerate(pipes):
+        os.write(end, str(number).encode())
+    ends = [end for end, _ in pipes]
+    done = work(server, path, *map(str, ends), pass_fds=ends)
+    for pair in pipes:
+        for end in pair:
+            os.close(end)
+    assert done.stdout == f"{[str(number) for number in range(100)]}\n", done.stderr
+
+
+def test_a_stand_in_that_is_killed_takes_the_worker_with_it(server, tmp_path):
+    path = script(tmp_path, "import os, time; print(os.getpid(), flush=True); time.sleep(1000)")
+    client = subprocess.Popen([str(server.executable), path], stdout=subprocess.PIPE, text=True)
+    worker = client.stdout.readline().strip()
+    client.kill()
+    client.wait()
+    wait_for(lambda: not os.path.exists(f"/proc/{worker}"))
+    client.stdout.close()
+    assert work(server, script(tmp_path, "print('next')")).stdout == "next\n"
+
+
+def test_what_the_server_imported_costs_its_workers_no_garbage_collection(server, tmp_path):
+    path = script(tmp_path, "import gc; print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))")
+    assert work(server, path).stdout.split() == ["True", "True"]
