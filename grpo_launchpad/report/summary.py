@@ -5,6 +5,8 @@ import re
 from datetime import UTC, datetime
 from statistics import fmean, median
 
+from grpo_launchpad.runs import metrics
+
 from .run_folder import Attempt, Run
 
 PROBS_DIFF = "training/rollout_probs_diff_mean"
@@ -14,7 +16,6 @@ PROBS_DIFF_LIMIT = 0.01  # above this, rollout and trainer no longer compute the
 DIVERGENCE = "rollout_corr/k3_kl"
 DIVERGENCE_LIMIT = 0.05
 INTERRUPTED_EXIT_CODES = {130, 137, 143}  # SIGINT, SIGKILL, SIGTERM
-_ACCURACY = re.compile(r"val-core/(?P<data_source>.+)/acc/mean@\d+")
 _EXTRA = re.compile(r"val-aux/(?P<data_source>.+)/(?P<name>[^/]+)/mean@\d+|(?:reward|gdpo)/(?P<trained>[^/]+)/mean")
 SCORER_ERROR = "scorer_error"
 TRAINING = " (training)"
@@ -61,13 +62,8 @@ def summarize(run: Run) -> dict:
 
 def accuracies(run: Run) -> dict[int, dict[str, float]]:
     """Held-out accuracy by step and data source, for the steps that validated."""
-    found: dict[int, dict[str, float]] = {}
-    for step, values in run.metrics.items():
-        for metric, value in values.items():
-            match = _ACCURACY.fullmatch(metric)
-            if match and math.isfinite(value):
-                found.setdefault(step, {})[match["data_source"]] = value
-    return found
+    found = {step: metrics.accuracies(values) for step, values in run.metrics.items()}
+    return {step: values for step, values in found.items() if values}
 
 
 def extra_values(run: Run) -> dict[str, dict[int, float]]:
