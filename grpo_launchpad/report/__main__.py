@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from grpo_launchpad.runs.folder import RunFolder, write_whole
+from grpo_launchpad.runs.pace import duration
 
 from .figures import learning_curve
-from .page import duration, render
+from .page import render
 from .run_folder import RunFolderError, read_run
 from .summary import summarize
 

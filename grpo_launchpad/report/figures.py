@@ -13,8 +13,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from grpo_launchpad.health.rules import PROBS_DIFF, PROBS_DIFF_LIMIT
+
 from .run_folder import Run
-from .summary import PROBS_DIFF, PROBS_DIFF_LIMIT, accuracies, components
+from .summary import accuracies, components
 
 # Colour in the file -> CSS variable in the page, so that one drawing serves both schemes.
 INK, MUTED, GRID, CARD = "#1f2430", "#667080", "#e2e5ea", "#ffffff"

@@ -5,11 +5,13 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from grpo_launchpad.health.rules import DIVERGENCE_LIMIT, PROBS_DIFF_LIMIT
+from grpo_launchpad.runs.pace import duration
+
 from .figures import for_page, panels
 from .remarks import remarks
 from .run_folder import Run
 from .samples import compare_validations, last_training_groups
-from .summary import DIVERGENCE_LIMIT, PROBS_DIFF_LIMIT
 
 LONGEST_TEXT = 1500  # characters of a prompt or an answer; the dumps hold the rest
 ANSWERS_SHOWN = 3
@@ -35,7 +37,7 @@ def render(run: Run, summary: dict, curve: str | None) -> str:
         run=run,
         summary=summary,
         curve=curve and Markup(for_page(curve, "Held-out accuracy and mean reward over training steps")),
-        remarks=remarks(run, summary, groups),
+        remarks=remarks(run, summary),
         panels=[(panel, Markup(for_page(panel.svg, panel.title))) for panel in pictures if panel.svg],
         not_measured=[panel.title for panel in pictures if not panel.svg],
         comparison=comparison,
@@ -45,18 +47,6 @@ def render(run: Run, summary: dict, curve: str | None) -> str:
         limit=PROBS_DIFF_LIMIT,
         divergence_limit=DIVERGENCE_LIMIT,
     )
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as a reader says them: 6.3 s, 2 min 05 s, 3 h 07 min; a dash when None."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _worst_and_best(groups: list) -> list:

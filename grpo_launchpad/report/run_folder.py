@@ -9,7 +9,8 @@ from pathlib import Path
 
 from grpo_launchpad.runs.attempts import read_json_lines
 from grpo_launchpad.runs.folder import RunFolder
-from grpo_launchpad.runs.metrics import correct_clip_ratio, is_training, merge, metric_records, response_limit
+from grpo_launchpad.runs.metrics import correct_clip_ratio, is_training, merge, metric_records
+from grpo_launchpad.runs.settings import Settings, read_settings
 
 FIRST_TRAINING_STEP = b"Training Progress:"  # verl's progress bar appears when the first training step starts
 LOG_TAIL_BYTES = 64 * 1024
@@ -45,6 +46,7 @@ class Run:
     validation_dumps: dict[int, Path]
     command: str | None
     config: str | None
+    settings: Settings
     environment: str | None
     missing: list[str]  # paths relative to the folder
     unreadable: list[str]  # "file, line N"
@@ -94,9 +96,9 @@ def read_run(folder: Path) -> Run:
     missing += [f"rollouts/{kind}/<step>.jsonl" for kind, found in dumps.items() if not found]
 
     command, config = text(files.command), text(files.configuration)
-    limit = response_limit(config)
+    settings = read_settings(config)
     for values in metrics.values():
-        correct_clip_ratio(values, limit)
+        correct_clip_ratio(values, settings.response_limit)
 
     return Run(
         folder=folder,
@@ -107,6 +109,7 @@ def read_run(folder: Path) -> Run:
         validation_dumps=dumps["validation"],
         command=command,
         config=config,
+        settings=settings,
         environment=text(files.environment),
         missing=list(dict.fromkeys(missing)),
         unreadable=unreadable,

@@ -5,16 +5,11 @@ import re
 from datetime import UTC, datetime
 from statistics import fmean, median
 
+from grpo_launchpad.health.rules import DIVERGENCE, PROBS_DIFF
 from grpo_launchpad.runs import metrics
 
 from .run_folder import Attempt, Run
 
-PROBS_DIFF = "training/rollout_probs_diff_mean"
-PROBS_DIFF_LIMIT = 0.01  # above this, rollout and trainer no longer compute the same policy
-# The k3 estimate of the divergence between them, in nats a token. It tells even where all probabilities are small, as a
-# new model's are. 0.0001 to 0.002 were measured in sound runs, 0.5 with wrong weights in the rollout engine's experts.
-DIVERGENCE = "rollout_corr/k3_kl"
-DIVERGENCE_LIMIT = 0.05
 INTERRUPTED_EXIT_CODES = {130, 137, 143}  # SIGINT, SIGKILL, SIGTERM
 _EXTRA = re.compile(r"val-aux/(?P<data_source>.+)/(?P<name>[^/]+)/mean@\d+|(?:reward|gdpo)/(?P<trained>[^/]+)/mean")
 SCORER_ERROR = "scorer_error"

@@ -9,7 +9,6 @@ from pathlib import Path
 from grpo_launchpad.runs.attempts import read_json_lines
 
 ACCURACY = re.compile(r"val-core/(?P<data_source>.+)/acc/mean@\d+")
-_RESPONSE_LIMIT = re.compile(r"^  max_response_length: (\d+)$", re.MULTILINE)
 
 
 def metric_records(path: Path, unreadable: list[str] | None = None) -> Iterator[tuple[int, dict[str, float]]]:
@@ -61,12 +60,6 @@ def merge(history: dict[int, dict[str, float]], records: Iterable[tuple[int, dic
         # A resume validates first and logs that under the step it resumed from, whose training values must stay.
         history.setdefault(step, {}).update(values)
     return trained, abandoned
-
-
-def response_limit(configuration: str | None) -> int | None:
-    """Return ``data.max_response_length`` of a run's resolved.yaml, in tokens."""
-    found = _RESPONSE_LIMIT.search(configuration or "")
-    return int(found[1]) if found else None
 
 
 def correct_clip_ratio(values: dict[str, float], limit: int | None) -> None:
