@@ -29,9 +29,10 @@ from grpo_launchpad.health.waits import processes_under, what_they_wait_for
 from grpo_launchpad.health.watchdog import MAY_BE_RESTARTED, Verdict, Watchdog
 from grpo_launchpad.runs import attempts
 from grpo_launchpad.runs.folder import RunFolder
-from grpo_launchpad.runs.metrics import accuracies, is_training, merge, metric_records
+from grpo_launchpad.runs.metrics import is_training, merge, metric_records
 from grpo_launchpad.runs.pace import Pace, duration, remaining_time
 from grpo_launchpad.runs.settings import Settings, settings_of
+from grpo_launchpad.runs.step_line import step_line
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 STEP = re.compile(r"\bstep:(\d{1,18}) - (.+)")
@@ -149,7 +150,7 @@ class Console:
             self.pace.add(step, metrics)
             self.watchdog.step_ended(self.now())
             self.begin(f"step {step + 1}" if step != self.total else LAST_PHASE)
-        self.say(self.step_line(step, metrics))
+        self.say(step_line(step, self.total, metrics, self.pace))
         for finding in self.monitor.add(step, metrics):
             self.warn(finding)
 
@@ -159,24 +160,6 @@ class Console:
                 self.monitor.add(step, metrics)
                 if is_training(metrics):
                     self.pace.add(step, metrics)
-
-    def step_line(self, step: int, metrics: dict[str, float]) -> str:
-        """Return the line of one step: what was learnt, how long it took, and how long the run still takes."""
-        parts = [f"step {step}/{self.total}" if self.total else f"step {step}"]
-        for label, key, form in (
-            ("reward", "critic/rewards/mean", "{:.3f}"),
-            ("response", "response_length/mean", "{:.0f} tokens"),
-            ("rollout-trainer difference", "training/rollout_probs_diff_mean", "{:.4f}"),
-        ):
-            if key in metrics:
-                parts.append(f"{label} {form.format(metrics[key])}")
-        if measured := accuracies(metrics):
-            parts.append(f"held-out accuracy {sum(measured.values()) / len(measured):.3f}")
-        if "timing_s/step" in metrics:
-            parts.append(f"{metrics['timing_s/step']:.1f} s")
-            if step != self.total and (left := remaining_time(self.pace.remaining(self.total))):
-                parts.append(left)
-        return "  ".join(parts)
 
     def warn(self, finding: Finding) -> None:
         """Show something that is wrong, and keep it in the log."""

@@ -24,6 +24,7 @@ DIVERGENCE_LIMIT = 0.05
 CONSTANT_STEPS = 3
 FLOOR_SHARE, CEILING_SHARE = 0.01, 0.99
 STUCK_STEPS = 5
+FALLEN_FROM, FALLEN_TO = 0.2, 0.35
 EQUAL_GROUPS = 0.9
 ACCURACY_FALL = 0.05
 ACCURACY_SIGMAS = 3
@@ -87,6 +88,16 @@ def _reward_at_floor(history: History) -> str | None:
     rewards = history.last(REWARD, STUCK_STEPS)
     if rewards and all(history.reward_share(value) <= FLOOR_SHARE for value in rewards):
         return f"the mean reward is {rewards[-1]:.3g}, the lowest that an answer can get is {history.lowest:g}"
+    return None
+
+
+def _reward_fell(history: History) -> str | None:
+    now = history.last(REWARD, 3)
+    if not now or history.best_reward is None:
+        return None
+    best, share = history.reward_share(history.best_reward), history.reward_share(fmean(now))
+    if best > FALLEN_FROM and share < FALLEN_TO * best:
+        return f"the mean reward fell from {history.best_reward:.3g} to {fmean(now):.3g}"
     return None
 
 
@@ -193,9 +204,9 @@ def _gradient_spike(history: History) -> str | None:
     last = history.last("actor/grad_norm", GRADIENT_STEPS + 1)
     if not last:
         return None
-    before = history.all("actor/grad_norm")[:-1]
-    usual = median(before[-50:])
-    if last[-1] > GRADIENT_SPIKE * usual and last[-1] > GRADIENT_ABOVE_HIGHEST * max(before):
+    before = history.all("actor/grad_norm")[-51:-1]
+    usual = median(before)
+    if last[-1] > GRADIENT_SPIKE * usual and last[-1] > GRADIENT_ABOVE_HIGHEST * history.highest_gradient:
         return f"gradient norm {last[-1]:.3g}, usually {usual:.3g}"
     return None
 
@@ -294,6 +305,16 @@ RULES = (
         "easier rows first, a larger ROLLOUT_N, a better MODEL_PATH; if it fell there, a lower ACTOR_LR",
         ("ROLLOUT_N", "MODEL_PATH", "ACTOR_LR"),
         _reward_at_floor,
+    ),
+    Rule(
+        "reward-fell",
+        "bad",
+        "the policy broke: it earned more before",
+        f"mean reward of 3 steps below {FALLEN_TO:.0%} of the best 3, if those had {FALLEN_FROM:.0%} of the spread",
+        "recorded run with 100 times the learning rate",
+        "a lower ACTOR_LR or more LR_WARMUP_STEPS; go back to a checkpoint from before",
+        ("ACTOR_LR", "LR_WARMUP_STEPS"),
+        _reward_fell,
     ),
     Rule(
         "reward-at-ceiling",
@@ -414,12 +435,12 @@ RULES = (
         f"mean probability difference above {PROBS_DIFF_LIMIT:g}, or k3 above {DIVERGENCE_LIMIT:g} nats a token",
         "sound runs recorded here: 0.002 and 0.0001 to 0.002; causes in arXiv:2510.26788",
         "algorithm.rollout_correction.rollout_is=token; one dtype on both sides (MODEL_DTYPE, rollout.dtype; fp16 has"
-        " the smaller gap); for experts actor.router_replay.mode=R3",
+        " the smaller gap); for experts actor.megatron.router_replay.mode=R3",
         (
             "algorithm.rollout_correction.rollout_is",
             "MODEL_DTYPE",
             "actor_rollout_ref.rollout.dtype",
-            "actor_rollout_ref.actor.router_replay.mode",
+            "actor_rollout_ref.actor.megatron.router_replay.mode",
         ),
         _mismatch,
     ),

@@ -73,14 +73,14 @@ def correct_clip_ratio(values: dict[str, float], limit: int | None) -> None:
 
 
 class GrowingFile:
-    """The JSON objects of a file that is still being written, each once, when its line is whole."""
+    """The lines of a file that is still being written, each once, when it is whole."""
 
     def __init__(self, path: Path):
         self.path = path
         self.read = 0
 
-    def new(self) -> list[dict]:
-        """Return the objects since the last call; none if the file is not there yet. A file that shrank starts anew."""
+    def lines(self) -> list[str]:
+        """Return the lines since the last call; none if the file is not there yet. A file that shrank starts anew."""
         try:
             with self.path.open("rb") as stream:
                 if stream.seek(0, 2) < self.read:
@@ -91,8 +91,12 @@ class GrowingFile:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self.read += len(whole)
+        return whole.decode("utf-8", errors="replace").splitlines()
+
+    def objects(self) -> list[dict]:
+        """Return the JSON objects among the new lines."""
         found = []
-        for line in whole.splitlines():
+        for line in self.lines():
             try:
                 record = json.loads(line)
             except ValueError:
