@@ -5,8 +5,7 @@ import pytest
 
 from grpo_launchpad.report.figures import PAGE_COLOURS, for_page, learning_curve, panels
 from grpo_launchpad.report.run_folder import read_run
-
-from .conftest import training, validation
+from tests.run_folders import training, validation
 
 
 def curve_of(run_folder):

@@ -4,8 +4,7 @@ from grpo_launchpad.report.remarks import remarks
 from grpo_launchpad.report.run_folder import read_run
 from grpo_launchpad.report.samples import last_training_groups
 from grpo_launchpad.report.summary import summarize
-
-from .conftest import START, training, validation
+from tests.run_folders import START, training, validation
 
 
 def remarks_on(run_folder):

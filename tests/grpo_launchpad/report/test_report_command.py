@@ -10,8 +10,7 @@ import pytest
 
 from grpo_launchpad.report.__main__ import main
 from grpo_launchpad.report.page import duration
-
-from .conftest import START, RunFolder, training, validation
+from tests.run_folders import START, RunFolder, training, validation
 
 INJECTION = "</pre></td></table><script>alert('x')</script><img src=http://evil.example/a onerror=alert(1)>"
 

@@ -2,8 +2,7 @@ import json
 
 from grpo_launchpad.report.run_folder import read_run
 from grpo_launchpad.report.samples import compare_validations, last_training_groups
-
-from .conftest import training, validation
+from tests.run_folders import training, validation
 
 
 def test_the_same_prompt_is_paired_across_validations(healthy):

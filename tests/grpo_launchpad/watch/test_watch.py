@@ -1,4 +1,5 @@
 import io
+import json
 import os
 import re
 import signal
@@ -15,8 +16,7 @@ from rich.console import Console
 from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.watch.screen import BLOCKS, render, sparkline
 from grpo_launchpad.watch.state import Status, WatchedRun
-
-from ..report.conftest import START, healthy, run_folder, training, validation  # noqa: F401  fixtures
+from tests.run_folders import START, training, validation
 
 
 def screen(folder, encoding="utf-8") -> str:
@@ -40,7 +40,7 @@ def long_ago(folder) -> None:
         os.utime(path, (START, START))
 
 
-def test_a_finished_run_in_80_columns(healthy):  # noqa: F811
+def test_a_finished_run_in_80_columns(healthy):
     text = screen(healthy)
     assert "finished" in text
     assert re.search(r"reward +0\.600 +▁▃█ +0\.300", text)
@@ -50,21 +50,21 @@ def test_a_finished_run_in_80_columns(healthy):  # noqa: F811
     assert "\x1b" not in text
 
 
-def test_a_terminal_without_blocks_gets_letters(healthy):  # noqa: F811
+def test_a_terminal_without_blocks_gets_letters(healthy):
     text = screen(healthy, "ascii")
     assert re.search(r"reward +0\.600 +_\S# +0\.300", text)
 
 
-def test_a_run_that_has_not_started(run_folder):  # noqa: F811
+def test_a_run_that_has_not_started(run_folder):
     assert status(run_folder) is Status.NOT_STARTED
     assert "no attempt is recorded" in screen(run_folder)
 
 
-def test_a_run_that_starts_says_what_it_does(run_folder):  # noqa: F811
+def test_a_run_that_starts_says_what_it_does(run_folder):
     now = time.time()
     run_folder.attempt(1, started_at=now)
     with (run_folder.path / "launch/attempts.jsonl").open("a") as records:
-        records.write('{"attempt": 1, "phase": "starting Ray", "began_at": %f}\n' % now)
+        records.write(json.dumps({"attempt": 1, "phase": "starting Ray", "began_at": now}) + "\n")
     assert status(run_folder) is Status.STARTING
     assert re.search(r"now: starting Ray for \d s", screen(run_folder))
 
@@ -73,13 +73,13 @@ def test_a_run_that_starts_says_what_it_does(run_folder):  # noqa: F811
     ("code", "expected", "text"),
     [(1, Status.FAILED, "exit code 1"), (130, Status.INTERRUPTED, "to resume"), (75, Status.FAILED, "its step hung")],
 )
-def test_how_a_run_ended(run_folder, code, expected, text):  # noqa: F811
+def test_how_a_run_ended(run_folder, code, expected, text):
     run_folder.attempt(1, ended_at=START + 9, exit_code=code)
     assert status(run_folder) is expected
     assert text in screen(run_folder)
 
 
-def test_a_run_without_an_end_is_dead_when_it_is_silent_and_nobody_holds_its_lock(run_folder):  # noqa: F811
+def test_a_run_without_an_end_is_dead_when_it_is_silent_and_nobody_holds_its_lock(run_folder):
     run_folder.attempt(1)
     run_folder.metrics({1: training()})
     run_folder.log([(START, "hello")])
@@ -98,7 +98,7 @@ def test_a_run_without_an_end_is_dead_when_it_is_silent_and_nobody_holds_its_loc
         holder.wait()
 
 
-def test_steps_come_as_they_are_written_and_a_torn_line_waits(run_folder):  # noqa: F811
+def test_steps_come_as_they_are_written_and_a_torn_line_waits(run_folder):
     watched = WatchedRun(RunFolder(run_folder.path))
     run_folder.attempt(1)
     run_folder.metrics({1: training()}, tail='{"step": 2, "data": {"critic/rew')
@@ -111,7 +111,7 @@ def test_steps_come_as_they_are_written_and_a_torn_line_waits(run_folder):  # no
     assert watched.update() == ([], [])
 
 
-def test_a_resume_discards_the_steps_that_it_repeats(run_folder):  # noqa: F811
+def test_a_resume_discards_the_steps_that_it_repeats(run_folder):
     watched = WatchedRun(RunFolder(run_folder.path))
     run_folder.attempt(1)
     run_folder.metrics({0: validation(0.2), **{step: training(0.1 * step) for step in (1, 2, 3)}})
@@ -123,7 +123,7 @@ def test_a_resume_discards_the_steps_that_it_repeats(run_folder):  # noqa: F811
     assert watched.rewards() == [pytest.approx(0.1), 0.7]
 
 
-def test_the_command_follows_a_run_in_plain_lines(run_folder):  # noqa: F811
+def test_the_command_follows_a_run_in_plain_lines(run_folder):
     run_folder.attempt(1)
     run_folder.launch_files(config="trainer:\n  total_training_steps: 2\n")
     run_folder.metrics({1: training()})
