@@ -4,6 +4,8 @@
     groups/without_signal       share of the groups whose answers all have one score, which have no advantage
     groups/missing_answers      share of the answers that were asked for and are not in the batch
 
+The dumps of training rollouts get ``response_tokens``, the length of each answer.
+
 verl 0.9.1 keeps what a reward function returns beside its score (``reward_extra_info``) in the rollouts' extra fields;
 its V1 trainer shows it in validation, but drops it in training steps. There is no hook between sampling and logging, so
 one method is extended: ``PPOTrainer._compute_metrics``, which runs while the rollouts are still in the transfer queue.
@@ -38,10 +40,20 @@ def add_components(trainer_module) -> None:
             if isinstance(row, dict) and counts
         ]
         metrics.update(component_means([row for row in rows if row]))
-        scores = [row.sum().item() for row in fields["rm_scores"].unbind()]
+        rewards = fields["rm_scores"].unbind()  # one a token
+        trainer.response_tokens = {key: row.numel() for key, row in zip(batch.keys, rewards, strict=True)}
+        scores = [row.sum().item() for row in rewards]
         asked = trainer.config.data.train_batch_size * trainer.config.actor_rollout_ref.rollout.n
         answers = [answer for answer, counts in zip(zip(batch.keys, scores, strict=True), real, strict=True) if counts]
         metrics.update(group_metrics(*zip(*answers, strict=True), asked) if answers else {})
+        return wrapped(*args, **kwargs)
+
+    @wrapt.patch_function_wrapper(trainer_module, "PPOTrainer._dump_generations")
+    def dump_generations(wrapped, trainer, args, kwargs):
+        extra = kwargs.get("reward_extra_infos_dict") or {}
+        tokens = [getattr(trainer, "response_tokens", {}).get(key) for key in extra.get("uid", ())]
+        if tokens and None not in tokens:  # a validation has none
+            kwargs["reward_extra_infos_dict"] = extra | {"response_tokens": tokens}
         return wrapped(*args, **kwargs)
 
 

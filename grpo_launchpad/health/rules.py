@@ -253,17 +253,21 @@ def _filtered_groups(history: History) -> str | None:
     return None
 
 
-def _scorer_errors(history: History, low: float = 0.0, high: float = SCORER_STOPPED) -> str | None:
-    shares = {"training": history.values.get("reward/scorer_error/mean", 0.0)}
-    for metric, value in history.values.items():
-        if re.fullmatch(r"val-aux/.+/scorer_error/mean@\d+", metric):
-            shares["held-out"] = max(value, shares.get("held-out", 0.0))
-    name, share = max(shares.items(), key=lambda item: item[1])
-    return f"the reward could not score {share:.1%} of the {name} answers" if low < share <= high else None
+def _scorer_errors(history: History) -> str | None:
+    return _unscored(history, 0.0, SCORER_STOPPED)
 
 
 def _scorer_stopped(history: History) -> str | None:
-    return _scorer_errors(history, low=SCORER_STOPPED, high=math.inf)
+    return _unscored(history, SCORER_STOPPED, math.inf)
+
+
+def _unscored(history: History, low: float, high: float) -> str | None:
+    shares = {"training": history.values.get("reward/scorer_error/mean", 0.0)}
+    for metric, value in history.values.items():
+        if metric.startswith("val-aux/") and "/scorer_error/mean@" in metric:
+            shares["held-out"] = max(value, shares.get("held-out", 0.0))
+    name, share = max(shares.items(), key=lambda item: item[1])
+    return f"the reward could not score {share:.1%} of the {name} answers" if low < share <= high else None
 
 
 def _low_mfu(history: History) -> str | None:

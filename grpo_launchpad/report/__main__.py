@@ -29,11 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         run = read_run(folder)
         summary = summarize(run)
+        page = render(run, summary)
         curve = learning_curve(run)
         if curve:
             write_whole(files.learning_curve, curve)
         write_whole(files.summary, json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        write_whole(files.report, render(run, summary, curve))
+        write_whole(files.report, page.html)
     except RunFolderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -12,6 +12,7 @@ from .run_folder import Attempt, Run
 
 INTERRUPTED_EXIT_CODES = {130, 137, 143}  # SIGINT, SIGKILL, SIGTERM
 _EXTRA = re.compile(r"val-aux/(?P<data_source>.+)/(?P<name>[^/]+)/mean@\d+|(?:reward|gdpo)/(?P<trained>[^/]+)/mean")
+_EXTRA_PREFIXES = ("val-aux/", "reward/", "gdpo/")
 SCORER_ERROR = "scorer_error"
 TRAINING = " (training)"
 _NO_COMPONENTS = {"reward", "score", "acc", "acc_success_only", "num_turns", SCORER_ERROR}
@@ -70,7 +71,7 @@ def extra_values(run: Run) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, list[float]]] = {}
     for step, values in run.metrics.items():
         for metric, value in values.items():
-            match = _EXTRA.fullmatch(metric)
+            match = metric.startswith(_EXTRA_PREFIXES) and _EXTRA.fullmatch(metric)
             if match and math.isfinite(value):
                 name = match["name"] or match["trained"] + TRAINING
                 found.setdefault(name, {}).setdefault(step, []).append(value)

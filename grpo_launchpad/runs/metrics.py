@@ -34,7 +34,8 @@ def is_training(values: dict[str, float]) -> bool:
 
 def accuracies(values: dict[str, float]) -> dict[str, float]:
     """Return data source -> held-out accuracy of a record, those that are numbers."""
-    found = ((ACCURACY.fullmatch(metric), value) for metric, value in values.items())
+    validated = ((metric, value) for metric, value in values.items() if metric.startswith("val-core/"))
+    found = ((ACCURACY.fullmatch(metric), value) for metric, value in validated)
     return {match["data_source"]: value for match, value in found if match and math.isfinite(value)}
 
 
