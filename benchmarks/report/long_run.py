@@ -14,8 +14,9 @@ from pathlib import Path
 
 START = 1_790_000_000.0
 SPOKEN = (
-    "so we have the number of which is then because each let find first total minus plus times equals therefore if hence"
-    " since now consider multiply divide remaining left cost sum ratio answer check again wait actually value x y step"
+    "so we have the number of which is then because each let find first total minus plus times equals therefore if"
+    " hence since now consider multiply divide remaining left cost sum ratio answer check again wait actually"
+    " value x y step"
 )
 WORDS = SPOKEN.split()
 LIMIT = 1024

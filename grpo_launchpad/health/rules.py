@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median
 
 from grpo_launchpad.health.history import REWARD, History
@@ -24,7 +25,7 @@ DIVERGENCE_LIMIT = 0.05
 CONSTANT_STEPS = 3
 FLOOR_SHARE, CEILING_SHARE = 0.01, 0.99
 STUCK_STEPS = 5
-FALLEN_FROM, FALLEN_TO = 0.2, 0.35
+FALLEN_FROM, FALLEN_TO, FALLEN_CHANGES = 0.2, 0.35, 8.0
 EQUAL_GROUPS = 0.9
 ACCURACY_FALL = 0.05
 ACCURACY_SIGMAS = 3
@@ -92,12 +93,14 @@ def _reward_at_floor(history: History) -> str | None:
 
 
 def _reward_fell(history: History) -> str | None:
-    now = history.last(REWARD, 3)
-    if not now or history.best_reward is None:
+    rewards = history.last(REWARD, 1) and history.all(REWARD)[-50:]
+    if len(rewards) < 4:
         return None
-    best, share = history.reward_share(history.best_reward), history.reward_share(fmean(now))
-    if best > FALLEN_FROM and share < FALLEN_TO * best:
-        return f"the mean reward fell from {history.best_reward:.3g} to {fmean(now):.3g}"
+    now, best = fmean(rewards[-3:]), history.best_reward
+    usual_change = median(abs(one - other) for one, other in pairwise(rewards))
+    shares = history.reward_share(now), history.reward_share(best)
+    if shares[1] > FALLEN_FROM and shares[0] < FALLEN_TO * shares[1] and best - now > FALLEN_CHANGES * usual_change:
+        return f"the mean reward fell from {best:.3g} to {now:.3g}"
     return None
 
 
@@ -314,7 +317,8 @@ RULES = (
         "reward-fell",
         "bad",
         "the policy broke: it earned more before",
-        f"mean reward of 3 steps below {FALLEN_TO:.0%} of the best 3, if those had {FALLEN_FROM:.0%} of the spread",
+        f"mean reward of 3 steps below {FALLEN_TO:.0%} of the best 3, if those had {FALLEN_FROM:.0%} of the spread, and"
+        f" by {FALLEN_CHANGES:g} times the median change from step to step",
         "recorded run with 100 times the learning rate",
         "a lower ACTOR_LR or more LR_WARMUP_STEPS; go back to a checkpoint from before",
         ("ACTOR_LR", "LR_WARMUP_STEPS"),

@@ -211,9 +211,16 @@ function prepare(rollouts) {
     const same = rollouts.groupsOf.get(rollouts.prompt[group]);
     if (same) same.push(group); else rollouts.groupsOf.set(rollouts.prompt[group], [group]);
   }
-  // Lower case once, not at each key that is pressed.
-  rollouts.findable = new Map();
   rollouts.promptFindable = null;
+  setTimeout(() => makeFindable(rollouts), 300); // when the page has been shown
+}
+
+// Lower case once, not at each key that is pressed.
+function makeFindable(rollouts) {
+  if (rollouts.promptFindable) return;
+  rollouts.promptFindable = rollouts.prompts.map((prompt) => prompt.toLowerCase());
+  rollouts.findable = new Map();
+  for (const [answer, text] of rollouts.text) rollouts.findable.set(answer, text.toLowerCase());
 }
 
 function wanted() {
@@ -235,10 +242,7 @@ function matches(rollouts, answer, filter) {
 // The groups with an answer that has everything that is asked for.
 function search(rollouts, filter) {
   const groups = [];
-  if (filter.text && !rollouts.promptFindable) {
-    rollouts.promptFindable = rollouts.prompts.map((prompt) => prompt.toLowerCase());
-    for (const [answer, text] of rollouts.text) rollouts.findable.set(answer, text.toLowerCase());
-  }
+  if (filter.text) makeFindable(rollouts);
   const prompts = filter.text ? rollouts.promptFindable.map((prompt) => prompt.includes(filter.text)) : null;
   for (let group = 0; group < rollouts.step.length; group++) {
     if (rollouts.step[group] < filter.step0 || rollouts.step[group] > filter.step1) continue;
@@ -279,6 +283,9 @@ function filterRollouts() {
   document.documentElement.dataset.filterMs = (performance.now() - began).toFixed(1);
 }
 
+// Chat templates begin all prompts with the same words; the question stands at the end.
+const ending = (text) => text.length > 160 ? `…${text.slice(-160)}` : text;
+
 function showRows() {
   const rollouts = report.rollouts;
   const rows = found.slice(0, shown).map((group) => {
@@ -290,7 +297,7 @@ function showRows() {
     }
     const row = element("button", {className: "row", type: "button"},
       element("span", {className: "line"}, `step ${rollouts.step[group]}`, element("span", {}, `mean ${number(rollouts.mean[group])}, up to ${rollouts.longest[group].toLocaleString("en")} ${rollouts.unit}`)),
-      element("span", {className: "prompt", dir: "auto"}, rollouts.prompts[rollouts.prompt[group]].slice(-200)), scores);
+      element("span", {className: "prompt", dir: "auto"}, ending(rollouts.prompts[rollouts.prompt[group]])), scores);
     row.dataset.group = group;
     row.onclick = () => choose(group);
     return row;
@@ -374,15 +381,13 @@ async function poll() {
   for (;;) {
     await new Promise((resolve) => setTimeout(resolve, 3000));
     try {
-      const answer = await fetch(`${live}/data?version=${seen}`);
+      const answer = await fetch(`${live}/data?version=${seen}&charts=${document.querySelectorAll("[data-chart]").length}`);
       if (answer.status !== 200) continue;
       const news = await answer.json();
       seen = news.version;
       if (news.reload) { location.reload(); return; }
-      for (const [id, markup] of Object.entries(news.html)) {
-        const old = byId(id), fresh = new DOMParser().parseFromString(markup, "text/html").body;
-        if (old) old.replaceChildren(...fresh.childNodes);
-      }
+      const fresh = new DOMParser().parseFromString(news.html, "text/html");
+      for (const old of document.querySelectorAll("[data-live]")) old.replaceChildren(...fresh.getElementById(old.id).childNodes);
       take(await unpack(news.data));
     } catch (error) {
       byId("about").append(" The server does not answer.");

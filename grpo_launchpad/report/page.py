@@ -15,11 +15,12 @@ from grpo_launchpad.runs.pace import duration
 
 from .charts import Chart, learning, panels
 from .remarks import remarks
-from .rollouts import Rollouts, collect, shortened
+from .rollouts import TEXT_BUDGET, Rollouts, collect, shortened
 from .run_folder import Run
 from .samples import compare_validations
 
 LONGEST_TEXT = 1500  # characters of a prompt or an answer; the dumps hold the rest
+LARGEST = 9_000_000  # bytes of packed data; texts that compress badly get less room
 FOLDER = Path(__file__).parent
 
 
@@ -45,8 +46,13 @@ def render(run: Run, summary: dict, live: str | None = None) -> Page:
         live: the path under which the page is served and can ask for news, or None for a file.
     """
     charts = [learning(run), *panels(run)]
-    rollouts = collect(run)
-    data = pack(_data(run, charts, rollouts) | {"live": live, "version": 0})
+    budget = TEXT_BUDGET
+    while True:
+        rollouts = collect(run, budget)
+        data = pack(_data(run, charts, rollouts) | {"live": live, "version": 0})
+        if len(data) <= LARGEST or budget < LARGEST // 100:
+            break
+        budget //= 2
     html = (
         environment()
         .get_template("template.html.j2")

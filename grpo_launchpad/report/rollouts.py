@@ -10,8 +10,7 @@ from grpo_launchpad.runs.attempts import read_json_lines
 from .run_folder import Run
 from .samples import Sample, sample_of
 
-TEXT_BUDGET = 12_000_000  # characters of answers in the page, which gzip and base64 make about 5 MB of
-PROMPT_BUDGET = 3_000_000
+TEXT_BUDGET = 12_000_000  # bytes of answers in the page, which gzip and base64 make about 5 MB of
 LONGEST_ANSWER, LONGEST_PROMPT = 1500, 800
 GROUPS_A_STEP = 48  # with texts; of more, evenly many from the worst to the best
 ROWS = 300_000  # answers of which the page knows at all
@@ -78,16 +77,20 @@ def groups_of(path: Path, unreadable: list[str]) -> list[list[Answer]]:
     return list(groups.values())
 
 
-def collect(run: Run) -> Rollouts:
-    """Return the rollouts of a run's training steps, with the texts of steps spread evenly over the run."""
+def collect(run: Run, budget: int = TEXT_BUDGET) -> Rollouts:
+    """Return the rollouts of a run's training steps, with the texts of steps spread evenly over the run.
+
+    Args:
+        budget: bytes of answers; prompts may have a quarter as many.
+    """
     found = Rollouts()
     trained = set(run.training_steps())
     steps = [step for step in run.train_dumps if step in trained or not trained]
     found.steps = len(steps)
     kept: dict[int, list[list[Answer]]] = {}
-    room, rows, lengths_known = TEXT_BUDGET, ROWS, True
+    room, rows, lengths_known = budget, ROWS, True
     with_text: set[tuple[int, int]] = set()
-    prompts_room = PROMPT_BUDGET
+    prompts_room = budget // 4
     for at in spread(len(steps)):
         if rows <= 0:
             found.left_out += 1
@@ -99,7 +102,7 @@ def collect(run: Run) -> Rollouts:
         if room > 0:
             chosen = _evenly(groups)
             with_text |= {(step, number) for number in chosen}
-            room -= sum(min(len(a.sample.output), LONGEST_ANSWER) for number in chosen for a in groups[number])
+            room -= sum(_size(answer) for number in chosen for answer in groups[number])
         # Texts that nobody will see need no memory.
         kept[step] = [
             group if (step, number) in with_text else [_without_text(answer) for answer in group]
@@ -115,7 +118,7 @@ def collect(run: Run) -> Rollouts:
             if key not in numbers:
                 numbers[key] = len(found.prompts)
                 text = shortened(first.prompt, LONGEST_PROMPT if prompts_room > 0 else 80)
-                prompts_room -= len(text)
+                prompts_room -= len(text.encode("utf-8", "replace"))
                 found.prompts.append(text)
                 found.golds.append(shortened(first.gold, 200))
             found.step.append(step)
@@ -160,6 +163,10 @@ def _evenly(groups: list[list[Answer]]) -> list[int]:
         return list(range(len(groups)))
     ranked = sorted(range(len(groups)), key=lambda number: fmean(answer.sample.score for answer in groups[number]))
     return [ranked[index * (len(ranked) - 1) // (GROUPS_A_STEP - 1)] for index in range(GROUPS_A_STEP)]
+
+
+def _size(answer: Answer) -> int:
+    return len(shortened(answer.sample.output, LONGEST_ANSWER).encode("utf-8", "replace"))
 
 
 def _without_text(answer: Answer) -> Answer:
