@@ -130,8 +130,12 @@ _SIMPLE = [
 ]
 
 
-def learning(run: Run) -> Chart:
-    """Held-out accuracy and mean reward, the picture that says whether the run learned."""
+def learning(run: Run) -> list[Chart]:
+    """Held-out accuracy and mean reward, the picture that says whether the run learned.
+
+    A reward outside 0..1 is no share and must not stand on one axis with one: then there are two. None if neither was
+    measured.
+    """
     measured = accuracies(run)
     lines = []
     rewards = _line(run, "critic/rewards/mean", "orange", "mean training reward")
@@ -148,8 +152,14 @@ def learning(run: Run) -> Chart:
         label = "held-out accuracy" if len(names) == 1 else f"held-out accuracy, mean of {len(names)} data sets"
         means = [fmean(values.values()) for values in measured.values()]
         lines.append(Line(label, "blue", list(measured), _rounded(means), strong=True))
+    if rewards and len(lines) > 1 and not all(-0.05 <= value <= 1.05 for value in rewards.values):
+        accuracy = [line for line in lines if line is not rewards]
+        return [
+            Chart("Held-out accuracy", "", accuracy, percent=True, wide=True),
+            Chart("Mean reward", "", [rewards], wide=True),
+        ]
     shares = all(-0.05 <= value <= 1.05 for line in lines for value in line.values)
-    return Chart("Held-out accuracy and mean reward", "", lines, percent=shares, wide=True)
+    return [Chart("Held-out accuracy and mean reward", "", lines, percent=shares, wide=True)] if lines else []
 
 
 def panels(run: Run) -> list[Chart]:
@@ -160,17 +170,23 @@ def panels(run: Run) -> list[Chart]:
         if title == "Staleness" and not any(any(line.values) for line in lines):
             lines = []  # a synchronous run has none
         found.append(Chart(title, healthy, lines, **more))
-    return [*found, _components(run), _step_time(run)]
+    return [*found, *_components(run), _step_time(run)]
 
 
-def _components(run: Run) -> Chart:
+def _components(run: Run) -> list[Chart]:
     healthy = (
         "Means before weights, over the held-out answers and, where marked, over the training answers."
         " Healthy: correctness rises. Another component rising alone is being gamed."
     )
     named = zip(components(run).items(), COMPONENT_COLOURS, strict=False)
     lines = [Line(_label(name), colour, list(values), _rounded(values.values())) for (name, values), colour in named]
-    return Chart("Reward by component", healthy, lines, wide=True)
+    # Characters beside a share of right answers need an axis of their own.
+    small = [line for line in lines if all(abs(value) <= 2 for value in line.values)]
+    large = [line for line in lines if line not in small]
+    title = "Reward by component"
+    if small and large:
+        return [Chart(title, healthy, small, wide=True), Chart(f"{title}, large values", healthy, large, wide=True)]
+    return [Chart(title, healthy, lines, wide=True)]
 
 
 def _step_time(run: Run) -> Chart:

@@ -45,7 +45,9 @@ def render(run: Run, summary: dict, live: str | None = None) -> Page:
     Args:
         live: the path under which the page is served and can ask for news, or None for a file.
     """
-    charts = [learning(run), *panels(run)]
+    learned, others = learning(run), panels(run)
+    charts = [*learned, *others]
+    pictures = list(enumerate(charts))
     budget = TEXT_BUDGET
     while True:
         rollouts = collect(run, budget)
@@ -60,8 +62,9 @@ def render(run: Run, summary: dict, live: str | None = None) -> Page:
             run=run,
             summary=summary,
             remarks=remarks(run, summary),
-            charts=charts,
-            not_measured=[chart.title for chart in charts[1:] if not chart.lines],
+            learned=pictures[: len(learned)],
+            pictures=[(number, chart) for number, chart in pictures[len(learned) :] if chart.lines],
+            not_measured=[chart.title for chart in others if not chart.lines],
             comparison=compare_validations(run),
             rollouts=rollouts,
             limit=PROBS_DIFF_LIMIT,

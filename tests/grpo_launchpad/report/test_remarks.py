@@ -1,8 +1,8 @@
 import pytest
 
 from grpo_launchpad.report.remarks import remarks
+from grpo_launchpad.report.rollouts import collect
 from grpo_launchpad.report.run_folder import read_run
-from grpo_launchpad.report.samples import last_training_groups
 from grpo_launchpad.report.summary import summarize
 from tests.run_folders import START, training, validation
 
@@ -78,7 +78,7 @@ def test_a_truncated_line_is_said(healthy):
     with (healthy.path / "rollouts/train/3.jsonl").open("a") as dump:
         dump.write('{"input": "cut')
     run = read_run(healthy.path)
-    last_training_groups(run)
+    collect(run)
     assert any("3.jsonl, line 4" in remark.text for remark in remarks(run, summarize(run)))
 
 
