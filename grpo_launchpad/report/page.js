@@ -93,7 +93,7 @@ function stack(lines, columns) {
 }
 
 function draw(holder, chart, resumes) {
-  const width = holder.clientWidth, height = holder.clientHeight - 22;
+  const width = holder.clientWidth, height = parseFloat(getComputedStyle(holder).minHeight) - 22;
   if (!width || !chart.lines.length) return;
   const left = 44, right = chart.lines.some((line) => line.strong) ? 48 : 12, top = 8, bottom = 20;
   const strips = chart.stacked ? stack(chart.lines, Math.min(120, Math.floor(width / 8))) : [];
