@@ -94,7 +94,7 @@ def _reward_at_floor(history: History) -> str | None:
 
 def _reward_fell(history: History) -> str | None:
     rewards = history.last(REWARD, 1) and history.all(REWARD)[-50:]
-    if len(rewards) < 4:
+    if len(rewards) < 4 or _scorer_stopped(history):
         return None
     now, best = fmean(rewards[-3:]), history.best_reward
     usual_change = median(abs(one - other) for one, other in pairwise(rewards))
@@ -124,7 +124,7 @@ def _no_signal(history: History) -> str | None:
 
 def _accuracy_fall(history: History) -> tuple[str, float | None] | None:
     """Return the evidence of a fall of the held-out accuracy, and what share of its spread the reward rose by."""
-    if len(history.validations) < 2 or history.validations[-1].step != history.step:
+    if len(history.validations) < 2 or history.validations[-1].step != history.step or _scorer_stopped(history):
         return None
     *before, now = history.validations
     best = max(before, key=lambda validation: validation.accuracy)

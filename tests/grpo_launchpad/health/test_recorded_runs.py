@@ -17,7 +17,7 @@ FAULTS = {
     "wrong": ({"reward-hacked"}, 1),
     "short": ({"truncation"}, 1),
     "constant": ({"constant-reward"}, 1),
-    "stopped": ({"scorer-stopped"}, 6),
+    "stopped": ({"scorer-stopped"}, 5),
 }
 
 
