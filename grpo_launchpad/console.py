@@ -38,6 +38,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 STEP = re.compile(r"\bstep:(\d{1,18}) - (.+)")
 METRIC = re.compile(r"(\S+?):(?:np\.\w+\()?(-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf))")
 TOTAL = re.compile(r"(?:Training Progress:.*?\d+/|Total training steps: )(\d{1,18})\b")
+VALIDATING = "validating the model as it is"
 # What the log says -> (what is done then, what begins)
 MILESTONES = {
     "Started a local Ray instance": ("Ray is up", "loading the data"),
@@ -45,8 +46,8 @@ MILESTONES = {
     "train and validate dataloader initialized": ("the data are loaded", "loading the model into the trainer"),
     "actor and ref model engine initialized": ("the trainer has the model", "starting the rollout engine"),
     "checkpoint engine manager initialized": ("the rollout engine is up", "looking for a checkpoint"),
-    "Training from scratch": ("starting at step 1", "validating the model as it is"),
-    "Resuming from ": ("resuming from a checkpoint", "validating the model as it is"),
+    "Training from scratch": ("starting at step 1", VALIDATING),
+    "Resuming from ": ("resuming from a checkpoint", VALIDATING),
     "Initial validation metrics": ("validated", "the first step"),
 }
 FIRST_PHASE = "starting Ray"
@@ -139,6 +140,8 @@ class Console:
 
     def begin(self, phase: str) -> None:
         if phase != self.phase:
+            if self.phase == VALIDATING:
+                self.pace.first_validation = self.now() - self.began
             self.phase, self.began = phase, self.now()
             self.record(phase)
 

@@ -9,6 +9,7 @@ from grpo_launchpad.runs.settings import Settings
 
 WINDOW = 50  # the steps that count
 NORMAL_95 = 1.96
+UNKNOWN_SECONDS = 600.0  # what the first checkpoint or validation may take, of which nothing is known
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,16 @@ class Pace:
 
     Args:
         settings: of the run; validation and checkpoints come at the frequencies that it says.
+
+    Attributes:
+        first_validation: seconds of the validation before the training, which verl does not log; for want of others.
     """
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.step = 0
         self.slowest = 0.0
+        self.first_validation: float | None = None
         self._steps: deque[float] = deque(maxlen=WINDOW)  # without checkpoints
         self._tests: deque[float] = deque(maxlen=WINDOW)
         self._saves: deque[float] = deque(maxlen=WINDOW)
@@ -59,10 +64,10 @@ class Pace:
         if not steps:
             return None
         seconds = median(steps)
-        if self._saves and self._due(step, self.settings.save_freq):
-            seconds += median(self._saves)
-        if self._tests and self._due(step, self.settings.test_freq):
-            seconds += median(self._tests)
+        if self._due(step, self.settings.save_freq):
+            seconds += median(self._saves or [UNKNOWN_SECONDS])
+        if self._due(step, self.settings.test_freq):
+            seconds += median(self._tests or [self.first_validation or UNKNOWN_SECONDS])
         return seconds
 
     def remaining(self, total: int | None) -> Estimate | None:
@@ -77,7 +82,8 @@ class Pace:
         to_come = max(0, total - self.step)
         later = range(self.step + 1, total + 1)
         seconds = to_come * fmean(steps)
-        for durations, frequency in ((self._saves, self.settings.save_freq), (self._tests, self.settings.test_freq)):
+        tests = self._tests or ([self.first_validation] if self.first_validation else [])
+        for durations, frequency in ((self._saves, self.settings.save_freq), (tests, self.settings.test_freq)):
             if durations:
                 seconds += fmean(durations) * sum(self._due(step, frequency, total) for step in later)
         if len(steps) < 2:

@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from grpo_launchpad.runs.pace import duration, remaining_time
+from grpo_launchpad.runs.pace import remaining_time
 
 from .state import Status, WatchedRun
 
@@ -118,11 +118,3 @@ def time_by_part(watched: WatchedRun) -> list[tuple[str, float]]:
     ]
     shares.append(("other", max(0.0, 1 - sum(share for _, share in shares))))
     return sorted((each for each in shares if each[1] >= 0.005), key=lambda each: -each[1])
-
-
-def elapsed(watched: WatchedRun) -> str:
-    """Return how long the last attempt has been going on or went on, for a reader."""
-    last = watched.progress.get(watched.attempt or 0)
-    if last is None or last.started_at is None or last.ended_at is None:
-        return ""
-    return duration(last.ended_at - last.started_at)

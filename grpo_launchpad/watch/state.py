@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 
+from grpo_launchpad.console import VALIDATING
 from grpo_launchpad.health.history import REWARD, Facts
 from grpo_launchpad.health.monitor import OWN_LINE, Finding, Monitor
 from grpo_launchpad.health.rules import HANG
@@ -80,6 +81,8 @@ class WatchedRun:
             self.settings = settings_of(self.run)
             self._judge_anew()
         progress_of(records, self.progress)
+        for progress in self.progress.values():
+            self.pace.first_validation = progress.durations().get(VALIDATING, self.pace.first_validation)
         new_findings: list[Finding] = []
         for number in sorted({*self.progress, *self.run.numbers_of_attempts()}):
             metrics, log = self._files.setdefault(
