@@ -1,6 +1,7 @@
 """What the processes of a run wait for: py-spy's stacks, or what the kernel says where py-spy may not look."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from pathlib import Path
 import psutil
 
 SECONDS_A_PROCESS = 15
-INNERMOST = 12  # frames of a stack that are written
+RAYS_OWN = ("IDLE", "DashboardAgent", "RuntimeEnvAgent")
+INNERMOST = 30  # frames of a stack that are written
 # A thread that runs code of these is what the process is there for; Ray's own threads always wait.
+IDLE = "Worker.main_loop ("  # of an actor that nobody has called
+_SITE_PACKAGES = re.compile(r"\(\S*/(?:site-packages|lib/python3\.\d+)/")
 WORK = ("/verl/", "/vllm/", "/sglang/", "/reward_score/", "/grpo_launchpad/", "/torch/distributed/", "/megatron/")
 
 
@@ -30,7 +34,18 @@ class Wait:
     where: list[str]
 
     def __str__(self) -> str:
-        return f"{self.name} (pid {self.pid}, {self.state}): {self.where[0] if self.where else 'nothing known'}"
+        return f"{self.name} (pid {self.pid}, {self.state}): {self._doing()}"
+
+    def _doing(self) -> str:
+        """Return the innermost function, and the innermost of the training's own code if that is another."""
+        if not self.where:
+            return "nothing known"
+        innermost = self.where[0]
+        if IDLE in innermost:
+            return "waits for a call"
+        at_work = next((frame for frame in self.where if any(part in frame for part in WORK)), innermost)
+        called = "" if at_work == innermost else f", called from {at_work}"
+        return _SITE_PACKAGES.sub("(", f"{innermost}{called}")
 
 
 def processes_under(root: int) -> list[psutil.Process]:
@@ -55,7 +70,7 @@ def _role(process: psutil.Process) -> str:
     except psutil.Error:
         return ""
     title = command[0] if command else ""
-    if title.startswith(("ray::", "VLLM::", "sglang::")) and "IDLE" not in title:
+    if title.startswith(("ray::", "VLLM::", "sglang::")) and not any(part in title for part in RAYS_OWN):
         return title.split(" ")[0]
     return "trainer" if "verl.trainer.main_ppo" in command else ""
 

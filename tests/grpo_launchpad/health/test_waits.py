@@ -4,7 +4,9 @@ import subprocess
 import sys
 import time
 
-from grpo_launchpad.health.waits import _innermost, processes_under, what_they_wait_for
+import pytest
+
+from grpo_launchpad.health.waits import Wait, _innermost, processes_under, what_they_wait_for
 
 # As Ray does, it names itself; a stopped process cannot answer py-spy, which must not stop the look.
 ACTOR = """
@@ -75,3 +77,22 @@ def test_the_thread_that_works_is_shown_and_its_innermost_frames_first():
     assert _innermost([idle, work]) == ["all_reduce (/x/torch/distributed/d.py:7)", "f (/x/verl/a.py:7)"]
     assert _innermost([idle]) == ["main_loop (/x/ray/_private/worker.py:7)"]
     assert _innermost([]) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        (["Worker.main_loop (/x/site-packages/ray/_private/worker.py:1)"], "waits for a call"),
+        (
+            ["Worker.get_objects (/x/site-packages/ray/w.py:1)", "sample (/x/site-packages/verl/trainer/r.py:9)"],
+            "Worker.get_objects (ray/w.py:1), called from sample (verl/trainer/r.py:9)",
+        ),
+        (
+            ["all_reduce (/x/lib/python3.11/site-packages/torch/distributed/d.py:2)"],
+            "all_reduce (torch/distributed/d.py:2)",
+        ),
+        ([], "nothing known"),
+    ],
+)
+def test_a_process_is_said_in_one_line(where, said):
+    assert str(Wait(7, "ray::W", "sleeping", where)) == f"ray::W (pid 7, sleeping): {said}"
