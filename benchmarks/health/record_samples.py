@@ -2,7 +2,8 @@
 
     python -m benchmarks.health.record_samples runs/NAME tests/samples/runs/NAME.jsonl
 
-The first line of a sample holds the facts and the lines of the log that a rule may know; then come verl's records.
+The first line of a sample holds the facts, the settings that pace needs, and the lines of the log that a rule may know;
+then come verl's records.
 """
 
 import json
@@ -33,7 +34,8 @@ def sample(run: RunFolder, attempt: int = 1) -> list[dict]:
             if OWN_LINE not in text and any(rule.log.search(text) for rule in LOG_RULES):
                 lines.append(text[:600])
     facts = {"response_limit": settings.response_limit, "batch": settings.batch, "validation_rows": 256}
-    records = [{"facts": facts, "log": lines[:LINES_KEPT]}]
+    frequencies = {name: getattr(settings, name) for name in ("total_steps", "test_freq", "save_freq")}
+    records = [{"facts": facts, "settings": frequencies, "log": lines[:LINES_KEPT]}]
     for step, values in metric_records(run.metrics(attempt)):
         kept = {name: None if value != value else float(f"{value:.6g}") for name, value in values.items()}
         records.append({"step": step, "data": {name: value for name, value in kept.items() if KEPT.fullmatch(name)}})

@@ -529,7 +529,8 @@ HANG = Rule(
     "step-hangs",
     "bad",
     "a step takes far longer than the steps before it",
-    "2 times the usual time of such a step, validation and checkpoint counted in",
+    "2 times the usual time of such a step (with the validation and checkpoint due) and 1.3 times the slowest so far;"
+    " among the first 4 steps, 3 times the slowest",
     "verl #4709, #5750, #7155: collectives, rollouts or scorers that never return",
     "the log says what each process waits for; END_IF_HUNG=10 ends such a run with exit code 75, so that a scheduler"
     " starts it again",

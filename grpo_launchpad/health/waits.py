@@ -43,9 +43,14 @@ class Wait:
         innermost = self.where[0]
         if IDLE in innermost:
             return "waits for a call"
-        at_work = next((frame for frame in self.where if any(part in frame for part in WORK)), innermost)
+        at_work = next((frame for frame in self.where if _is_work(frame)), innermost)
         called = "" if at_work == innermost else f", called from {at_work}"
         return _SITE_PACKAGES.sub("(", f"{innermost}{called}")
+
+
+def _is_work(frame: str) -> bool:
+    """Say whether a frame is of the training's own code; verl's remote calls go through single_controller."""
+    return any(part in frame for part in WORK) and "/single_controller/" not in frame
 
 
 def processes_under(root: int) -> list[psutil.Process]:
@@ -103,7 +108,7 @@ def _innermost(threads: list[dict]) -> list[str]:
         return thread.get("frames", [])
 
     def at_work(thread: dict) -> int:
-        return sum(any(part in frame["filename"] for part in WORK) for frame in frames(thread))
+        return sum(_is_work(frame["filename"]) for frame in frames(thread))
 
     if not threads:
         return []

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from grpo_launchpad.runs.pace import Pace, duration
+from grpo_launchpad.runs.pace import HANGS_AT, Pace, duration
 
-NAMED_AT = 2.0  # times the usual step
-ABOVE_SLOWEST = 1.3  # and so much more than the slowest step so far
 STACKS_AT = 3.0
 STACKS_SECONDS = 30.0  # a look at all stacks costs seconds; shorter hangs are not worth it
 FIRST_STEP_SECONDS = 1800.0  # what the start of a run may take, models of hundreds of GB included
@@ -47,7 +45,7 @@ class Watchdog:
         """Return what to do, each verdict once a step."""
         waited, usual = now - self.now, self.usual()
         due = None
-        if waited > max(NAMED_AT * usual, ABOVE_SLOWEST * self.pace.slowest):
+        if waited > (self.pace.limit(self.pace.step + 1) or HANGS_AT * usual):
             due = Verdict.NAME
             if waited > max(STACKS_AT * usual, STACKS_SECONDS):
                 due = Verdict.SHOW_STACKS

@@ -9,6 +9,9 @@ from grpo_launchpad.runs.settings import Settings
 
 WINDOW = 50  # the steps that count
 NORMAL_95 = 1.96
+# A step hangs after so many times the usual step, and so many times the slowest; of the first steps little is known.
+HANGS_AT, ABOVE_SLOWEST = 2.0, 1.3
+FEW_STEPS, FEW_ABOVE_SLOWEST = 3, 3.0
 UNKNOWN_SECONDS = 600.0  # what the first checkpoint or validation may take, of which nothing is known
 
 
@@ -33,7 +36,7 @@ class Pace:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.step = 0
-        self.slowest = 0.0
+        self._slowest = 0.0
         self.first_validation: float | None = None
         self._steps: deque[float] = deque(maxlen=WINDOW)  # without checkpoints
         self._tests: deque[float] = deque(maxlen=WINDOW)
@@ -51,7 +54,7 @@ class Pace:
             self._warm_up = seconds - save
         else:
             self._steps.append(seconds - save)
-            self.slowest = max(self.slowest, seconds)
+            self._slowest = max(self._slowest, seconds)
         if save > 0:
             self._saves.append(save)
         if values.get("timing_s/testing", 0.0) > 0:
@@ -69,6 +72,15 @@ class Pace:
         if self._due(step, self.settings.test_freq):
             seconds += median(self._tests or [self.first_validation or UNKNOWN_SECONDS])
         return seconds
+
+    def limit(self, step: int) -> float | None:
+        """Return the seconds after which a step hangs; None before the first."""
+        usual = self.usual(step)
+        if usual is None:
+            return None
+        if len(self._steps) < FEW_STEPS:
+            return max(HANGS_AT * usual, FEW_ABOVE_SLOWEST * max(self._slowest, self._warm_up or 0.0))
+        return max(HANGS_AT * usual, ABOVE_SLOWEST * self._slowest)
 
     def remaining(self, total: int | None) -> Estimate | None:
         """Return how long the run still takes; None if nobody knows.

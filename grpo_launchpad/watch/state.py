@@ -11,7 +11,7 @@ from grpo_launchpad.console import VALIDATING
 from grpo_launchpad.health.history import REWARD, Facts
 from grpo_launchpad.health.monitor import OWN_LINE, Finding, Monitor
 from grpo_launchpad.health.rules import HANG
-from grpo_launchpad.health.watchdog import ABOVE_SLOWEST, MAY_BE_RESTARTED, NAMED_AT
+from grpo_launchpad.health.watchdog import MAY_BE_RESTARTED
 from grpo_launchpad.runs.attempts import Progress, progress_of
 from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.runs.metrics import GrowingFile, accuracies, is_training, merge, numbers
@@ -195,12 +195,10 @@ class WatchedRun:
 
     def hang(self) -> Finding | None:
         """Return that the step in progress takes far too long, if it does."""
-        usual = self.pace.usual(self.pace.step + 1)
+        usual, limit = self.pace.usual(self.pace.step + 1), self.pace.limit(self.pace.step + 1)
         waited = self.since_last_step()
         last_step = self.total is not None and self.pace.step >= self.total
-        if self.status() is not Status.TRAINING or usual is None or last_step:
-            return None
-        if waited <= max(NAMED_AT * usual, ABOVE_SLOWEST * self.pace.slowest):
+        if self.status() is not Status.TRAINING or limit is None or last_step or waited <= limit:
             return None
         evidence = f"step {self.pace.step + 1} has run for {duration(waited)}; usually {duration(usual)}"
         return Finding(HANG, evidence)
