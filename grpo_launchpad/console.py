@@ -71,7 +71,7 @@ class Console:
         end_at: see ``Watchdog``.
         launcher: the process under which all of the run's processes are.
         note: writes a line into the log.
-        record: told of each phase that begins, and of the number of steps.
+        record: takes what is to be kept of the attempt; see ``runs.attempts``.
         now: a clock, in seconds.
     """
 
@@ -85,7 +85,7 @@ class Console:
         end_at: float | None = None,
         launcher: int | None = None,
         note: Callable[[str], None] = lambda text: None,
-        record: Callable[[str | int], None] = lambda fact: None,
+        record: Callable[[dict], None] = lambda facts: None,
         now: Callable[[], float] = time.monotonic,
     ):
         self.screen = screen
@@ -102,7 +102,7 @@ class Console:
         self.monitor, self.pace = Monitor(facts), Pace(settings)
         self.watchdog = Watchdog(self.pace, end_at, self.started)
         self.trained = False
-        self.record(FIRST_PHASE)
+        self.keep_phase()
 
     def say(self, text: str) -> None:
         self.print(f"[{self.now() - self.started:6.1f} s] {text}")
@@ -130,7 +130,7 @@ class Console:
                 self.begin(next_phase)
         if (found := TOTAL.search(line)) and int(found[1]) != self.total:
             self.total = int(found[1])
-            self.record(self.total)
+            self.record({"total_steps": self.total})
         if step := STEP.search(line):
             self.show_step(int(step[1]), {name: float(value) for name, value in METRIC.findall(step[2])})
         elif finding := self.monitor.add_line(line):
@@ -143,7 +143,11 @@ class Console:
             if self.phase == VALIDATING:
                 self.pace.first_validation = self.now() - self.began
             self.phase, self.began = phase, self.now()
-            self.record(phase)
+            self.keep_phase()
+
+    def keep_phase(self) -> None:
+        if not self.phase.startswith("step ") or self.phase == "step 2":  # the first step belongs to the start
+            self.record({"phase": self.phase, "began_at": time.time()})
 
     def show_step(self, step: int, metrics: dict[str, float]) -> None:
         if is_training(metrics):
@@ -176,6 +180,7 @@ class Console:
         verdict = self.watchdog.verdict(now) if self.phase != LAST_PHASE else None
         if verdict is Verdict.NAME:
             self.warn(Finding(HANG, self.watchdog.evidence(now)))
+            self.record({"hung_step": self.pace.step + 1, "waited": round(now - self.watchdog.now, 1)})
         elif verdict is Verdict.SHOW_STACKS:
             self.show_stacks()
         elif verdict is Verdict.END:
@@ -290,12 +295,9 @@ def of_run(run: RunFolder, attempt: int, log: Log, screen: TextIO) -> Console:
         usual |= recorded[number].durations()
     settings = settings_of(run)
 
-    def record(fact: str | int) -> None:
+    def record(facts: dict) -> None:
         with contextlib.suppress(OSError):
-            if isinstance(fact, int):
-                attempts.record_total_steps(run, attempt, fact)
-            elif not fact.startswith("step ") or fact == "step 2":  # the first step is a phase of the start
-                attempts.record_phase(run, attempt, fact, time.time())
+            attempts.record(run, attempt, facts)
 
     return Console(
         screen,

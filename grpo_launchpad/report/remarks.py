@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from grpo_launchpad.health.history import Facts
 from grpo_launchpad.health.monitor import Monitor, examine, said_steps
-from grpo_launchpad.health.rules import LEVELS
+from grpo_launchpad.health.rules import HANG, LEVELS
+from grpo_launchpad.runs.attempts import progress_of, read_json_lines
 from grpo_launchpad.runs.folder import RunFolder
+from grpo_launchpad.runs.pace import duration
 
 from .run_folder import Run
 from .summary import accuracies
@@ -33,6 +35,7 @@ def remarks(run: Run, summary: dict) -> list[Remark]:
     found = [
         *_ending(run, summary),
         *(Remark(finding.rule.level, str(finding)) for finding in health(run).findings.values()),
+        *_hangs(run),
         *_accuracy(run),
         *_resumes(run),
         *_gaps(run),
@@ -52,6 +55,18 @@ def _ending(run: Run, summary: dict):
             else f"ended with exit code {last.exit_code}"
         )
         yield Remark(level, f"attempt {last.number} {how}; its last lines are in log.{last.number}.txt")
+
+
+def _hangs(run: Run):
+    records = RunFolder(run.folder).attempts
+    for number, progress in progress_of(read_json_lines(records)).items() if records.is_file() else ():
+        for step, waited in progress.hangs.items():
+            # One that went on after all was only slow.
+            level = "warn" if step in run.metrics else "bad"
+            why = f"what its processes waited for stands in log.{number}.txt behind [health]"
+            yield Remark(
+                level, f"{HANG.name}: step {step} had run for {duration(waited)}, far longer than usual; {why}"
+            )
 
 
 def _accuracy(run: Run):

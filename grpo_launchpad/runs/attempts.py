@@ -3,6 +3,7 @@
     {"attempt", "started_at", "pid"}           when it starts
     {"attempt", "phase", "began_at"}           when a phase of its start begins, such as "loading the model"
     {"attempt", "total_steps"}                 when the trainer knows of how many
+    {"attempt", "hung_step", "waited"}         when a step takes far too long; seconds so far
     {"attempt", "ended_at", "exit_code"}       when it ends; missing if the launcher was killed
 
 Times are seconds since the epoch.
@@ -57,19 +58,19 @@ def record_end(run: RunFolder, attempt: int, exit_code: int) -> None:
     _append(run, {"attempt": attempt, "ended_at": time.time(), "exit_code": exit_code})
 
 
-def record_phase(run: RunFolder, attempt: int, phase: str, began_at: float) -> None:
-    """Add the record of a phase that began."""
-    _append(run, {"attempt": attempt, "phase": phase, "began_at": began_at})
-
-
-def record_total_steps(run: RunFolder, attempt: int, total_steps: int) -> None:
-    """Add the record of how many steps the run is to have."""
-    _append(run, {"attempt": attempt, "total_steps": total_steps})
+def record(run: RunFolder, attempt: int, facts: dict[str, str | float]) -> None:
+    """Add one of the records of a running attempt."""
+    _append(run, {"attempt": attempt, **facts})
 
 
 @dataclass
 class Progress:
-    """What is recorded of an attempt while it starts: phase -> when it began, in order; seconds since the epoch."""
+    """What is recorded of an attempt; times are seconds since the epoch.
+
+    Attributes:
+        phases: phase -> when it began, in order.
+        hangs: step that took far too long -> seconds that it had run when that was noticed.
+    """
 
     started_at: float | None = None
     ended_at: float | None = None
@@ -77,6 +78,7 @@ class Progress:
     pid: int | None = None
     total_steps: int | None = None
     phases: dict[str, float] = field(default_factory=dict)
+    hangs: dict[int, float] = field(default_factory=dict)
 
     def durations(self) -> dict[str, float]:
         """Return the seconds of each phase that was followed by another."""
@@ -97,6 +99,8 @@ def progress_of(records: Iterable[dict], into: dict[int, Progress] | None = None
                 setattr(progress, name, record[name])
         if isinstance(record.get("phase"), str) and isinstance(record.get("began_at"), int | float):
             progress.phases[record["phase"]] = record["began_at"]
+        if isinstance(record.get("hung_step"), int) and isinstance(record.get("waited"), int | float):
+            progress.hangs[record["hung_step"]] = record["waited"]
     return found
 
 

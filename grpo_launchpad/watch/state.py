@@ -194,7 +194,11 @@ class WatchedRun:
             return 0.0
 
     def hang(self) -> Finding | None:
-        """Return that the step in progress takes far too long, if it does."""
+        """Return that the step in progress takes far too long, or did so when the run ended."""
+        recorded = self.progress[self.attempt].hangs if self.attempt in self.progress else {}
+        if self.status().is_over:
+            hung = [(step, waited) for step, waited in recorded.items() if step not in self.metrics]
+            return Finding(HANG, f"step {hung[-1][0]} did not end") if hung else None
         usual, limit = self.pace.usual(self.pace.step + 1), self.pace.limit(self.pace.step + 1)
         waited = self.since_last_step()
         last_step = self.total is not None and self.pace.step >= self.total

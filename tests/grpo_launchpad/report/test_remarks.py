@@ -4,6 +4,8 @@ from grpo_launchpad.report.remarks import remarks
 from grpo_launchpad.report.rollouts import collect
 from grpo_launchpad.report.run_folder import read_run
 from grpo_launchpad.report.summary import summarize
+from grpo_launchpad.runs import attempts
+from grpo_launchpad.runs.folder import RunFolder as Files
 from tests.run_folders import START, training, validation
 
 
@@ -65,6 +67,19 @@ def test_resumes_and_lost_steps(run_folder):
     assert "resumed at step 3 (attempt 2)" in text
     assert "started over at step 1 (attempt 3)" in text
     assert "lost when a later one resumed before them (steps 2, 3, 4, 5)" in text
+
+
+def test_a_step_that_hung(run_folder):
+    run_folder.attempt(1, ended_at=START + 1, exit_code=75)
+    run_folder.metrics({6: training()})
+    for step in (6, 7):
+        attempts.record(Files(run_folder.path), 1, {"hung_step": step, "waited": 11.4})
+    found = remarks(run := read_run(run_folder.path), summarize(run))
+    hung = [(remark.level, remark.text[:40]) for remark in found if "step-hangs" in remark.text]
+    assert hung == [
+        ("bad", "step-hangs: step 7 had run for 11.4 s, fa"[:40]),
+        ("warn", "step-hangs: step 6 had run for 11.4 s, fa"[:40]),
+    ]
 
 
 def test_how_the_run_ended(run_folder):

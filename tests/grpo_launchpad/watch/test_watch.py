@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from grpo_launchpad.runs import attempts
 from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.watch.screen import BLOCKS, render, sparkline
 from grpo_launchpad.watch.state import Status, WatchedRun
@@ -96,6 +97,13 @@ def test_a_run_without_an_end_is_dead_when_it_is_silent_and_nobody_holds_its_loc
     finally:
         os.killpg(holder.pid, signal.SIGKILL)
         holder.wait()
+
+
+def test_a_run_that_was_ended_because_it_hung(run_folder):
+    run_folder.attempt(1, ended_at=START + 9, exit_code=75)
+    run_folder.metrics({1: training()})
+    attempts.record(RunFolder(run_folder.path), 1, {"hung_step": 2, "waited": 9.0})
+    assert "step-hangs: step 2 did not end" in screen(run_folder)
 
 
 def test_steps_come_as_they_are_written_and_a_torn_line_waits(run_folder):
