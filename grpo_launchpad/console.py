@@ -73,6 +73,7 @@ class Console:
         note: writes a line into the log.
         record: takes what is to be kept of the attempt; see ``runs.attempts``.
         now: a clock, in seconds.
+        whole_log: whether the screen gets the log as it is; then nothing is added but what is wrong.
     """
 
     def __init__(
@@ -87,9 +88,11 @@ class Console:
         note: Callable[[str], None] = lambda text: None,
         record: Callable[[dict], None] = lambda facts: None,
         now: Callable[[], float] = time.monotonic,
+        whole_log: bool = False,
     ):
         self.screen = screen
-        self.live = screen.isatty() and os.environ.get("TERM") != "dumb"
+        self.whole_log = whole_log
+        self.live = screen.isatty() and os.environ.get("TERM") != "dumb" and not whole_log
         self.open = True
         self.now = now
         self.started = self.began = self.spoke = now()
@@ -104,8 +107,9 @@ class Console:
         self.trained = False
         self.keep_phase()
 
-    def say(self, text: str) -> None:
-        self.print(f"[{self.now() - self.started:6.1f} s] {text}")
+    def say(self, text: str, *, in_any_case: bool = False) -> None:
+        if in_any_case or not self.whole_log:
+            self.print(f"[{self.now() - self.started:6.1f} s] {text}")
 
     def print(self, text: str) -> None:
         """Show a line. A screen that was closed, as by `launcher | head`, must not stop a training."""
@@ -120,9 +124,11 @@ class Console:
                 self.open = False
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.screen.fileno())
 
-    def show(self, line: str) -> None:
-        """Look at one line of the log, without colour codes."""
+    def show(self, line: str, printed: str | None = None) -> None:
+        """Look at one line of the log, without colour codes; ``printed`` has them."""
         self.tail.append(line)
+        if self.whole_log:
+            self.print(line if printed is None else printed)
         for text, (done, next_phase) in MILESTONES.items():
             if text in line and done not in self.seen:
                 self.seen.add(done)
@@ -171,7 +177,7 @@ class Console:
     def warn(self, finding: Finding) -> None:
         """Show something that is wrong, and keep it in the log."""
         sign = {"bad": "!!", "warn": "!", "info": "i"}[finding.rule.level]
-        self.say(f"{sign} {finding}")
+        self.say(f"{sign} {finding}", in_any_case=True)
         self.note(f"{OWN_LINE}{finding}")
 
     def tick(self) -> bool:
@@ -184,12 +190,12 @@ class Console:
         elif verdict is Verdict.SHOW_STACKS:
             self.show_stacks()
         elif verdict is Verdict.END:
-            self.say(f"!! {HANG.name}: {self.watchdog.evidence(now)}; END_IF_HUNG ends the run")
+            self.say(f"!! {HANG.name}: {self.watchdog.evidence(now)}; END_IF_HUNG ends the run", in_any_case=True)
             self.note(f"{OWN_LINE}{HANG.name}: END_IF_HUNG ends the run")
         if self.live:
             width = shutil.get_terminal_size().columns - 1
             self.write(f"\r\x1b[K{self.doing()[:width]}")
-        else:
+        elif not self.whole_log:
             silence = PATIENT_SECONDS if now - self.began > PATIENT_SECONDS else SILENT_SECONDS
             if now - self.spoke >= silence:
                 self.say(self.doing())
@@ -211,7 +217,7 @@ class Console:
         if not waits:
             self.say("!! no process of this run is on this machine; look at the other nodes with `ray stack`")
         for wait in waits:
-            self.say(f"!! {wait}")
+            self.say(f"!! {wait}", in_any_case=True)
             for frame in [f"{wait.name} (pid {wait.pid}, {wait.state})", *wait.where]:
                 self.note(f"{OWN_LINE}{frame}")
 
@@ -232,7 +238,7 @@ class Log:
             self.file.flush()
 
 
-def follow(console: Console, log: Log, verbose: bool, trainer: int | None) -> tuple[bool, bool]:
+def follow(console: Console, log: Log, trainer: int | None) -> tuple[bool, bool]:
     """Read the trainer's output to its end; return whether it finished, and whether it hung and was ended."""
     finished = hung = False
     rest = b""
@@ -246,15 +252,12 @@ def follow(console: Console, log: Log, verbose: bool, trainer: int | None) -> tu
                 for part in raw.decode("utf-8", errors="replace").replace("\r", "\n").splitlines():
                     line = ANSI.sub("", part)
                     log.write(line)
-                    if verbose:
-                        console.print(part)
-                    else:
-                        console.show(line)
+                    console.show(line, part)
                     finished |= "Final validation metrics" in line
             log.flush()
             if not chunk:
                 break
-        if not verbose and console.tick() and trainer:
+        if console.tick() and trainer:
             log.flush()
             hung = True
             end(trainer, processes_under(console.launcher) if console.launcher else [])
@@ -281,7 +284,7 @@ def _is_zombie(pid: int) -> bool:
     return True
 
 
-def of_run(run: RunFolder, attempt: int, log: Log, screen: TextIO) -> Console:
+def of_run(run: RunFolder, attempt: int, log: Log, screen: TextIO, whole_log: bool) -> Console:
     """Return the console of an attempt, with what earlier ones tell about the run."""
     earlier: dict[int, dict[str, float]] = {}
     for number in run.numbers_of_attempts():
@@ -309,6 +312,7 @@ def of_run(run: RunFolder, attempt: int, log: Log, screen: TextIO) -> Console:
         os.getppid(),
         log.write,
         record,
+        whole_log=whole_log,
     )
 
 
@@ -324,8 +328,8 @@ def main() -> int:
     verbose = os.environ.get("VERBOSE") == "1"
     sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop a training
     log = Log(run.log(arguments.attempt))
-    console = of_run(run, arguments.attempt, log, sys.stdout)
-    finished, hung = follow(console, log, verbose, arguments.trainer)
+    console = of_run(run, arguments.attempt, log, sys.stdout, verbose)
+    finished, hung = follow(console, log, arguments.trainer)
     log.flush()
     if console.live:
         console.write("\r\x1b[K")

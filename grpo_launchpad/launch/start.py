@@ -288,7 +288,11 @@ def _train(plan: Plan, attempt: int, warm_workers: Setting | None, lock: int) ->
             *(plan.python, "-P", "-m", "grpo_launchpad.console", str(plan.run.path), str(attempt)),
             *("--trainer", str(trainer.pid)),
         ],
-        env=environment | {"VERBOSE": "1" if plan.flags["VERBOSE"] else "0"},
+        env=environment
+        | {
+            "VERBOSE": "1" if plan.flags["VERBOSE"] else "0",
+            "END_IF_HUNG": plan.environment.places.get("END_IF_HUNG", ""),
+        },
         stdin=trainer.stdout,
     )
     trainer.stdout.close()
