@@ -217,9 +217,12 @@ class Console:
         if not waits:
             self.say("!! no process of this run is on this machine; look at the other nodes with `ray stack`")
         for wait in waits:
-            self.say(f"!! {wait}", in_any_case=True)
+            if not wait.is_idle:
+                self.say(f"!! {wait}", in_any_case=True)
             for frame in [f"{wait.name} (pid {wait.pid}, {wait.state})", *wait.where]:
                 self.note(f"{OWN_LINE}{frame}")
+        if idle := sum(wait.is_idle for wait in waits):
+            self.say(f"!! {idle} other actors wait for a call; all stacks are in the log", in_any_case=True)
 
 
 class Log:

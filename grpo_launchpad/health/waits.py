@@ -36,12 +36,17 @@ class Wait:
     def __str__(self) -> str:
         return f"{self.name} (pid {self.pid}, {self.state}): {self._doing()}"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is an actor that nobody has called; one that a signal stopped is none."""
+        return self.state != "stopped" and bool(self.where) and IDLE in self.where[0]
+
     def _doing(self) -> str:
         """Return the innermost function, and the innermost of the training's own code if that is another."""
         if not self.where:
             return "nothing known"
         innermost = self.where[0]
-        if IDLE in innermost:
+        if self.is_idle:
             return "waits for a call"
         at_work = next((frame for frame in self.where if _is_work(frame)), innermost)
         called = "" if at_work == innermost else f", called from {at_work}"
