@@ -11,6 +11,7 @@ from importlib import import_module
 VERBS = {
     "launch": ("grpo_launchpad.launch.verbs", "start, or resume, a launcher by its name"),
     "check": ("grpo_launchpad.launch.verbs", "check a launcher, and show where each of its values comes from"),
+    "watch": ("grpo_launchpad.watch.__main__", "show what a run is doing, and what is wrong with it"),
     "report": ("grpo_launchpad.report.__main__", "write the report of a run"),
     "models": ("grpo_launchpad.models", "fetch or make a model, and print its folder"),
 }

@@ -7,8 +7,13 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+# Hypothesis fails a test that takes 0.2 s once, as any does beside a busy process.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # Ray, vLLM, gigabytes, trainings: one after the other, and first, since it takes longest.
 HEAVY = (

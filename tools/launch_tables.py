@@ -1,4 +1,4 @@
-"""Write the tables of docs/{en,zh}/launchers.md and cpu.md from the data of grpo_launchpad/launch.
+"""Write the tables of docs/{en,zh}/launchers.md, cpu.md and watching.md from the data of grpo_launchpad.
 
     python -m tools.launch_tables             writes them
     python -m tools.launch_tables --check     exits with 1 if one is out of date
@@ -16,6 +16,7 @@ from pathlib import Path
 import yaml
 
 from grpo_launchpad.__main__ import VERBS
+from grpo_launchpad.health.rules import ALL_RULES
 from grpo_launchpad.launch.devices import DEVICES
 from grpo_launchpad.launch.environment import ELSEWHERE, FLAGS, PLACES
 from grpo_launchpad.launch.knobs import Knob, read_knobs
@@ -176,6 +177,18 @@ def verbs(say: Say) -> str:
     return markdown_table(map(say, ("command", "effect")), rows)
 
 
+def health(say: Say) -> str:
+    rows = [
+        (
+            code(rule.name),
+            *(prose(say(text)) for text in (rule.meaning, rule.threshold, rule.remedy, rule.source)),
+        )
+        for rule in ALL_RULES
+    ]
+    titles = ("rule", "what is wrong", "when it is said", "what to do", "source")
+    return markdown_table(map(say, titles), rows)
+
+
 # page -> marker -> table
 TABLES: dict[str, dict[str, Callable[[Say], str]]] = {
     "launchers.md": {
@@ -189,6 +202,7 @@ TABLES: dict[str, dict[str, Callable[[Say], str]]] = {
         "trackers": trackers,
         "smoke": smoke,
     },
+    "watching.md": {"health": health},
     "cpu.md": {"cpu": lambda say: device("cpu", say)},
 }
 

@@ -21,10 +21,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from grpo_launchpad.health.rules import DIVERGENCE_LIMIT
 from grpo_launchpad.launch.environment import FLAGS, PLACES, UserError
 from grpo_launchpad.launch.knobs import read_knobs
 from grpo_launchpad.launch.plan import plan_of_page
-from grpo_launchpad.report.summary import DIVERGENCE_LIMIT
 from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.verification import Record, new_record, write
 from tools.launchers import ROOT, Launcher, NoLauncherError, all_launchers, find_launcher

@@ -41,6 +41,11 @@ PLACES = {
         (),
         "the interpreter; by default the active virtual environment if it has verl, else `.venv`, else `python3`",
     ),
+    "END_IF_HUNG": (
+        (),
+        "ends a run whose step takes so many times as long as usual, with exit code 75, on which a scheduler may start"
+        " it again; by default such a step is only named",
+    ),
     "RAY_ADDRESS": ((), "a running Ray cluster; it is then given the variables that the launcher sets"),
 }
 
@@ -117,6 +122,8 @@ def read_environment(variables: Mapping[str, str], engine: str, cluster_names: C
     for name, (also, _) in PLACES.items():
         if given := _given(name, also, variables, cluster_names):
             places[name] = given.value
+    if "END_IF_HUNG" in places and not re.fullmatch(r"[0-9]{1,6}([.][0-9]+)?", places["END_IF_HUNG"]):
+        raise UserError(f"END_IF_HUNG={places['END_IF_HUNG']} is not a number, such as 10: times the usual step")
     return Environment(_knobs(variables, engine, cluster_names), flags, places, variables)
 
 

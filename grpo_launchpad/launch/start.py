@@ -15,6 +15,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad import models
+from grpo_launchpad.health.watchdog import MAY_BE_RESTARTED
 from grpo_launchpad.launch.knobs import quoted
 from grpo_launchpad.launch.plan import PASSWORD_IN_ADDRESS, ROOT, RUNTIME_ENV, TRAINER, Origin, Plan, Setting, Source
 from grpo_launchpad.preflight.check import check, check_machine, report_problems
@@ -102,7 +103,9 @@ def start(plan: Plan, started_at: float) -> int:
             attempts.record_end(plan.run, attempt, code)
         _report(plan)
         if code:
-            raise Refused(f"the trainer ended with exit code {code}; its log: {plan.run.log(attempt)}", FAILURE)
+            hung = code == MAY_BE_RESTARTED
+            how = "was ended, because its step hung" if hung else f"ended with exit code {code}"
+            raise Refused(f"the trainer {how}; its log: {plan.run.log(attempt)}", code if hung else FAILURE)
     return 0
 
 
@@ -281,14 +284,22 @@ def _train(plan: Plan, attempt: int, warm_workers: Setting | None, lock: int) ->
     if told_to_end:  # while it was being started
         trainer.terminate()
     console = subprocess.Popen(
-        [plan.python, "-P", "-m", "grpo_launchpad.console", str(plan.run.log(attempt))],
-        env=environment | {"VERBOSE": "1" if plan.flags["VERBOSE"] else "0"},
+        [
+            *(plan.python, "-P", "-m", "grpo_launchpad.console", str(plan.run.path), str(attempt)),
+            *("--trainer", str(trainer.pid)),
+        ],
+        env=environment
+        | {
+            "VERBOSE": "1" if plan.flags["VERBOSE"] else "0",
+            "END_IF_HUNG": plan.environment.places.get("END_IF_HUNG", ""),
+        },
         stdin=trainer.stdout,
     )
     trainer.stdout.close()
     try:
         code = trainer.wait()
-        console.wait()
+        if console.wait() == MAY_BE_RESTARTED:  # it ended the trainer, whose step hung
+            code = MAY_BE_RESTARTED
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -3,13 +3,14 @@
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from grpo_launchpad.runs.attempts import read_json_lines
 from grpo_launchpad.runs.folder import RunFolder
+from grpo_launchpad.runs.metrics import correct_clip_ratio, is_training, merge, metric_records
+from grpo_launchpad.runs.settings import Settings, read_settings
 
 FIRST_TRAINING_STEP = b"Training Progress:"  # verl's progress bar appears when the first training step starts
 LOG_TAIL_BYTES = 64 * 1024
@@ -45,6 +46,7 @@ class Run:
     validation_dumps: dict[int, Path]
     command: str | None
     config: str | None
+    settings: Settings
     environment: str | None
     missing: list[str]  # paths relative to the folder
     unreadable: list[str]  # "file, line N"
@@ -58,10 +60,6 @@ class Run:
         """Steps and finite values of one metric, in order of the steps."""
         points = [(s, v[metric]) for s, v in self.metrics.items() if math.isfinite(v.get(metric, math.nan))]
         return [step for step, _ in points], [value for _, value in points]
-
-
-def is_training(values: dict[str, float]) -> bool:
-    return any(not metric.startswith("val-") for metric in values)
 
 
 def read_run(folder: Path) -> Run:
@@ -89,7 +87,8 @@ def read_run(folder: Path) -> Run:
         if not path.is_file():
             missing.append(path.name)
             continue
-        abandoned += _merge_attempt(metrics, attempt, _metric_records(path, unreadable))
+        attempt.steps, discarded = merge(metrics, metric_records(path, unreadable))
+        abandoned += discarded
     if not attempts:
         missing.append(files.metrics(1).name)
 
@@ -97,7 +96,9 @@ def read_run(folder: Path) -> Run:
     missing += [f"rollouts/{kind}/<step>.jsonl" for kind, found in dumps.items() if not found]
 
     command, config = text(files.command), text(files.configuration)
-    _correct_clip_ratios(metrics, config)
+    settings = read_settings(config)
+    for values in metrics.values():
+        correct_clip_ratio(values, settings.response_limit)
 
     return Run(
         folder=folder,
@@ -108,25 +109,12 @@ def read_run(folder: Path) -> Run:
         validation_dumps=dumps["validation"],
         command=command,
         config=config,
+        settings=settings,
         environment=text(files.environment),
         missing=list(dict.fromkeys(missing)),
         unreadable=unreadable,
         abandoned_steps=sorted(set(abandoned) - metrics.keys()),
     )
-
-
-def _correct_clip_ratios(metrics: dict[int, dict[str, float]], config: str | None) -> None:
-    """Set the clip ratio to 0 in steps whose longest response stayed below ``data.max_response_length``.
-
-    verl 0.9.1's V1 trainer pads to the longest response of the batch and counts responses of that length as clipped
-    (``compute_data_metrics`` in ``verl/trainer/ppo/metric_utils.py``), although none may have reached the limit.
-    """
-    found = re.search(r"^  max_response_length: (\d+)$", config or "", re.MULTILINE)
-    if found is None:
-        return
-    for values in metrics.values():
-        if values.get("response_length/max", math.inf) < int(found[1]) and "response_length/clip_ratio" in values:
-            values["response_length/clip_ratio"] = 0.0
 
 
 def _read_identity(folder: Path) -> dict:
@@ -170,35 +158,6 @@ def _read_attempts(files: RunFolder, missing: list[str], unreadable: list[str]) 
         else:
             missing.append(log.name)
     return [attempts[number] for number in sorted(attempts)]
-
-
-def _metric_records(path: Path, unreadable: list[str]) -> Iterator[tuple[int, dict[str, float]]]:
-    for record in read_json_lines(path, unreadable):
-        step, data = record.get("step"), record.get("data")
-        if not isinstance(step, int) or not isinstance(data, dict):
-            unreadable.append(f"{path.name}, a line without step and data")
-            continue
-        # verl writes with orjson, which turns NaN and infinity into null.
-        numbers = {name: math.nan if value is None else value for name, value in data.items()}
-        yield (
-            step,
-            {n: float(v) for n, v in numbers.items() if isinstance(v, int | float) and not isinstance(v, bool)},
-        )
-
-
-def _merge_attempt(metrics: dict, attempt: Attempt, records: Iterator[tuple[int, dict[str, float]]]) -> list[int]:
-    """Add an attempt's records to the history and return the earlier steps it discards by resuming before them."""
-    abandoned = []
-    for step, values in records:
-        if is_training(values):
-            if not attempt.steps:
-                abandoned = [earlier for earlier in metrics if earlier >= step]
-                for earlier in abandoned:
-                    del metrics[earlier]
-            attempt.steps.append(step)
-        # A resume validates first and logs that under the step it resumed from, whose training values must stay.
-        metrics.setdefault(step, {}).update(values)
-    return abandoned
 
 
 def _first_step_time(log: Path) -> float | None:

@@ -1,8 +1,7 @@
-"""What the model wrote: held-out prompts before and after training, and the answer groups of the last step."""
+"""What the model wrote: one answer, and held-out prompts before and after training."""
 
 import math
 from dataclasses import dataclass
-from statistics import fmean
 
 from grpo_launchpad.runs.attempts import read_json_lines
 
@@ -17,6 +16,7 @@ class Sample:
     output: str
     gold: str
     score: float
+    characters: int = 0  # of the output
 
 
 @dataclass(frozen=True)
@@ -29,21 +29,6 @@ class Comparison:
     prompts: int
     improved: int
     worsened: int
-
-
-@dataclass(frozen=True)
-class Group:
-    """All answers to one prompt in one training step."""
-
-    samples: list[Sample]
-
-    @property
-    def mean_score(self) -> float:
-        return fmean(sample.score for sample in self.samples)
-
-    @property
-    def has_spread(self) -> bool:
-        return len({sample.score for sample in self.samples}) > 1
 
 
 def compare_validations(run: Run) -> Comparison | None:
@@ -69,37 +54,20 @@ def compare_validations(run: Run) -> Comparison | None:
     return Comparison(first_step, last_step, shown, len(pairs), len(improved), len(worsened))
 
 
-def last_training_groups(run: Run) -> tuple[int, list[Group]] | None:
-    """Step and groups of the last finished training step that was dumped, worst group first; None without one."""
-    trained = set(run.training_steps())
-    dumped = [step for step in run.train_dumps if step in trained]
-    if not dumped:
-        return None
-    groups: dict[str, list[Sample]] = {}
-    for record in read_json_lines(run.train_dumps[dumped[-1]], run.unreadable):
-        sample = _sample(record)
-        if sample is not None:
-            # verl's uid is <prompt>_<answer>_<output>; two rows of a data set may share one prompt text.
-            uid = record.get("uid")
-            key = uid.rsplit("_", 2)[0] if isinstance(uid, str) else sample.prompt
-            groups.setdefault(key, []).append(sample)
-    if not groups:
-        return None
-    return dumped[-1], sorted(map(Group, groups.values()), key=lambda group: group.mean_score)
-
-
 def _by_prompt(run: Run, step: int) -> dict[str, Sample]:
     samples: dict[str, Sample] = {}
     for record in read_json_lines(run.validation_dumps[step], run.unreadable):
-        sample = _sample(record)
+        sample = sample_of(record)
         if sample is not None:
             samples.setdefault(sample.prompt, sample)
     return samples
 
 
-def _sample(record: dict) -> Sample | None:
+def sample_of(record: dict) -> Sample | None:
+    """Return the answer in a line of a dump, or None if it is none."""
     score = record.get("score")
     if not isinstance(score, int | float) or not math.isfinite(score) or "input" not in record:
         return None
     gold = record.get("gts")
-    return Sample(str(record["input"]), str(record.get("output", "")), "" if gold is None else str(gold), float(score))
+    output = str(record.get("output", ""))
+    return Sample(str(record["input"]), output, "" if gold is None else str(gold), float(score), len(output))

@@ -5,17 +5,14 @@ import re
 from datetime import UTC, datetime
 from statistics import fmean, median
 
+from grpo_launchpad.health.rules import DIVERGENCE, PROBS_DIFF
+from grpo_launchpad.runs import metrics
+
 from .run_folder import Attempt, Run
 
-PROBS_DIFF = "training/rollout_probs_diff_mean"
-PROBS_DIFF_LIMIT = 0.01  # above this, rollout and trainer no longer compute the same policy
-# The k3 estimate of the divergence between them, in nats a token. It tells even where all probabilities are small, as a
-# new model's are. 0.0001 to 0.002 were measured in sound runs, 0.5 with wrong weights in the rollout engine's experts.
-DIVERGENCE = "rollout_corr/k3_kl"
-DIVERGENCE_LIMIT = 0.05
 INTERRUPTED_EXIT_CODES = {130, 137, 143}  # SIGINT, SIGKILL, SIGTERM
-_ACCURACY = re.compile(r"val-core/(?P<data_source>.+)/acc/mean@\d+")
 _EXTRA = re.compile(r"val-aux/(?P<data_source>.+)/(?P<name>[^/]+)/mean@\d+|(?:reward|gdpo)/(?P<trained>[^/]+)/mean")
+_EXTRA_PREFIXES = ("val-aux/", "reward/", "gdpo/")
 SCORER_ERROR = "scorer_error"
 TRAINING = " (training)"
 _NO_COMPONENTS = {"reward", "score", "acc", "acc_success_only", "num_turns", SCORER_ERROR}
@@ -61,13 +58,8 @@ def summarize(run: Run) -> dict:
 
 def accuracies(run: Run) -> dict[int, dict[str, float]]:
     """Held-out accuracy by step and data source, for the steps that validated."""
-    found: dict[int, dict[str, float]] = {}
-    for step, values in run.metrics.items():
-        for metric, value in values.items():
-            match = _ACCURACY.fullmatch(metric)
-            if match and math.isfinite(value):
-                found.setdefault(step, {})[match["data_source"]] = value
-    return found
+    found = {step: metrics.accuracies(values) for step, values in run.metrics.items()}
+    return {step: values for step, values in found.items() if values}
 
 
 def extra_values(run: Run) -> dict[str, dict[int, float]]:
@@ -79,7 +71,7 @@ def extra_values(run: Run) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, list[float]]] = {}
     for step, values in run.metrics.items():
         for metric, value in values.items():
-            match = _EXTRA.fullmatch(metric)
+            match = metric.startswith(_EXTRA_PREFIXES) and _EXTRA.fullmatch(metric)
             if match and math.isfinite(value):
                 name = match["name"] or match["trained"] + TRAINING
                 found.setdefault(name, {}).setdefault(step, []).append(value)

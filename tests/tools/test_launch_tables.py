@@ -18,7 +18,7 @@ from tools import launch_tables
 from tools.launch_tables import LANGUAGES, PhraseError, Phrases
 from tools.launchers import FOLDER, ROOT
 
-PAGES = ("launchers.md", "cpu.md")
+PAGES = ("launchers.md", "cpu.md", "watching.md")
 EXAMPLE = FOLDER / "run_qwen2-7b_fsdp_gsm8k.sh"
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)

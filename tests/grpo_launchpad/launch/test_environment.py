@@ -192,6 +192,7 @@ def test_a_name_of_verls_scripts_that_nothing_stands_for_is_refused_with_a_way(n
         ({"ROLLOUT_N": "five"}, "ROLLOUT_N=five is not a whole number above 0"),
         ({"N_RESP_PER_PROMPT": "0"}, "N_RESP_PER_PROMPT=0 is not a whole number above 0"),
         ({"PARAM_OFFLOAD": "1"}, "PARAM_OFFLOAD=1 is not True or False"),
+        ({"END_IF_HUNG": "yes"}, "END_IF_HUNG=yes is not a number, such as 10: times the usual step"),
         ({"ACTOR_LR": "1e-6 "}, "ACTOR_LR=1e-6  is not a number"),
     ],
 )

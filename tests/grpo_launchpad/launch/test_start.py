@@ -158,6 +158,12 @@ def start(begin):
     return start
 
 
+def begins_and_ends(run):
+    """The records of a run's attempts without those of their phases."""
+    records = map(json.loads, run.attempts.read_text().splitlines())
+    return [record for record in records if record.keys() & {"started_at", "ended_at"}]
+
+
 def call(folder):
     return json.loads((folder / "call.json").read_text())
 
@@ -221,7 +227,7 @@ def test_a_launch_is_recorded_and_reported(start, plan):
         "backend": "fsdp",
         "world_size": 1,
     }
-    begun, ended = map(json.loads, run.attempts.read_text().splitlines())
+    begun, ended = begins_and_ends(run)
     assert (begun["attempt"], begun["started_at"], begun["pid"] > 0) == (1, 12.5, True)
     assert (ended["attempt"], ended["exit_code"]) == (1, 0)
     assert run.command.read_text() == plan().command()
@@ -242,8 +248,7 @@ def test_the_recorded_command_is_the_one_that_ran(start, plan, folder):
 def test_a_second_launch_is_the_next_attempt(start, plan, folder):
     for _ in range(2):
         assert start()[0] == 0
-    records = [json.loads(line) for line in plan().run.attempts.read_text().splitlines()]
-    assert [record["attempt"] for record in records] == [1, 1, 2, 2]
+    assert [record["attempt"] for record in begins_and_ends(plan().run)] == [1, 1, 2, 2]
     assert call(folder)["environment"]["VERL_FILE_LOGGER_PATH"].endswith("metrics.2.jsonl")
 
 
@@ -253,8 +258,17 @@ def test_a_trainer_that_fails_is_recorded_and_its_log_named(start, plan, folder,
     returned, said = start()
     assert returned == 1
     assert said.splitlines()[-1] == f"the trainer ended with exit code {code}; its log: {plan().run.log(1)}"
-    assert json.loads(plan().run.attempts.read_text().splitlines()[1])["exit_code"] == code
+    assert begins_and_ends(plan().run)[1]["exit_code"] == code
     assert json.loads(plan().run.summary.read_text())["status"] == "failed"
+
+
+def test_a_hanging_trainer_is_ended_with_the_code_for_another_try(start, plan, folder):
+    step = "print(f'step:{n} - critic/rewards/mean:0.5 - timing_s/step:0.2', flush=True)"
+    (folder / "rest.py").write_text(f"for n in range(2, 6): {step}\ntime.sleep(300)")
+    returned, said = start(END_IF_HUNG="3", TRAIN_STEPS="9")
+    assert returned == 75
+    assert said.splitlines()[-1] == f"the trainer was ended, because its step hung; its log: {plan().run.log(1)}"
+    assert begins_and_ends(plan().run)[1]["exit_code"] == 75
 
 
 def test_secrets_stay_out_of_the_run_folder(start, plan, folder, monkeypatch):
@@ -360,7 +374,7 @@ def test_a_sigterm_is_passed_on_and_recorded(endless, plan):
     endless.terminate()
     _, said = endless.communicate(timeout=300)
     assert (endless.returncode, "exit code 143" in said) == (1, True)
-    assert json.loads(plan().run.attempts.read_text().splitlines()[1])["exit_code"] == 143
+    assert begins_and_ends(plan().run)[1]["exit_code"] == 143
 
 
 def test_a_run_in_use_is_refused_with_what_to_do(endless, start, folder):
@@ -377,5 +391,5 @@ def test_a_trainer_whose_launcher_was_killed_keeps_the_run_until_it_ends(endless
     os.kill(call(folder)["pid"], signal.SIGKILL)
     (folder / "rest.py").write_text("")
     assert start(wait=300)[0] == 0
-    numbers = [json.loads(line)["attempt"] for line in plan().run.attempts.read_text().splitlines()]
+    numbers = [record["attempt"] for record in begins_and_ends(plan().run)]
     assert numbers == [1, 2, 2]

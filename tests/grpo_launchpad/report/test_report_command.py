@@ -1,5 +1,7 @@
 """The whole command: what it writes, prints and returns, and that a page is safe whatever a model wrote."""
 
+import base64
+import hashlib
 import json
 import os
 import subprocess
@@ -10,8 +12,7 @@ import pytest
 
 from grpo_launchpad.report.__main__ import main
 from grpo_launchpad.report.page import duration
-
-from .conftest import START, RunFolder, training, validation
+from tests.run_folders import START, RunFolder, training, validation
 
 INJECTION = "</pre></td></table><script>alert('x')</script><img src=http://evil.example/a onerror=alert(1)>"
 
@@ -37,7 +38,14 @@ def test_what_is_written_and_printed(healthy, capsys):
     assert set(os.listdir(healthy.path)) - before == {"summary.json", "report.html", "learning_curve.svg"}
     assert json.loads((healthy.path / "summary.json").read_text())["accuracy_after"] == 0.75
     assert (healthy.path / "learning_curve.svg").read_text().startswith("<svg")
-    for text in ("25.0% → 75.0%", "Nothing unusual was found", "bash run.sh", "PATH=/bin", "a: 1", "Worst group"):
+    for text in (
+        "25.0% → 75.0%",
+        "Nothing unusual was found",
+        "bash run.sh",
+        "PATH=/bin",
+        "a: 1",
+        "all with their text",
+    ):
         assert text in page
     assert capsys.readouterr().out == (
         "run_tiny_cpu_arithmetic: completed\n"
@@ -59,9 +67,20 @@ def test_nothing_a_run_holds_becomes_markup(run_folder):
     run_folder.dump("train", 1, [(INJECTION, INJECTION, INJECTION, 0)])
     page = page_of(run_folder)
     tags = Tags(page).found
-    assert not [tag for tag, _ in tags if tag in ("script", "img", "link", "iframe")]
+    assert [attributes.get("id") for tag, attributes in tags if tag == "script"] == ["data", None]
+    assert not [tag for tag, _ in tags if tag in ("img", "link", "iframe")]
     assert not [attributes for _, attributes in tags if any(name.startswith("on") for name in attributes)]
     assert page.count("&lt;script&gt;") >= 12
+    assert INJECTION not in page
+
+
+def test_the_pages_policy_runs_its_own_script_and_no_other(healthy):
+    page = page_of(healthy)
+    (policy,) = [attributes["content"] for tag, attributes in Tags(page).found if "http-equiv" in attributes]
+    script = page.rpartition("<script>")[2].partition("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
 
 
 def test_the_page_loads_nothing(healthy):

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from grpo_launchpad.report.run_folder import RunFolderError, read_run
-
-from .conftest import START, training, validation
+from tests.run_folders import START, training, validation
 
 
 def test_a_missing_folder_is_named(tmp_path):

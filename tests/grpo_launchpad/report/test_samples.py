@@ -1,9 +1,6 @@
-import json
-
 from grpo_launchpad.report.run_folder import read_run
-from grpo_launchpad.report.samples import compare_validations, last_training_groups
-
-from .conftest import training, validation
+from grpo_launchpad.report.samples import compare_validations
+from tests.run_folders import training, validation
 
 
 def test_the_same_prompt_is_paired_across_validations(healthy):
@@ -35,30 +32,8 @@ def test_a_dump_of_a_discarded_step_is_not_shown(run_folder):
         run_folder.dump("train", step, [("q", f"at {step}", "g", 0)])
     run = read_run(run_folder.path)
     assert compare_validations(run).last_step == 1
-    assert last_training_groups(run)[0] == 1
-
-
-def test_groups_are_sorted_from_worst_to_best(healthy):
-    step, groups = last_training_groups(read_run(healthy.path))
-    assert step == 3
-    assert [(group.mean_score, len(group.samples), group.has_spread) for group in groups] == [
-        (0.0, 1, False),
-        (0.5, 2, True),
-    ]
-
-
-def test_groups_follow_the_uid_where_prompts_repeat(run_folder):
-    run_folder.metrics({1: training()})
-    rows = [
-        {"input": "q", "output": "a", "gts": "a", "score": 1, "uid": f"x_{g}_{k}_0"} for g in (0, 1) for k in (0, 1)
-    ]
-    run_folder.dump("train", 1, [])
-    (run_folder.path / "rollouts/train/1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    _, groups = last_training_groups(read_run(run_folder.path))
-    assert [len(group.samples) for group in groups] == [2, 2]
 
 
 def test_no_dumps_no_samples(run_folder):
     run = read_run(run_folder.path)
     assert compare_validations(run) is None
-    assert last_training_groups(run) is None

@@ -4,8 +4,7 @@ import pytest
 
 from grpo_launchpad.report.run_folder import read_run
 from grpo_launchpad.report.summary import components, extra_values, summarize
-
-from .conftest import START, training, validation
+from tests.run_folders import START, training, validation
 
 KEYS = [
     "name",
