@@ -12,6 +12,7 @@ VERBS = {
     "launch": ("grpo_launchpad.launch.verbs", "start, or resume, a launcher by its name"),
     "check": ("grpo_launchpad.launch.verbs", "check a launcher, and show where each of its values comes from"),
     "report": ("grpo_launchpad.report.__main__", "write the report of a run"),
+    "export": ("grpo_launchpad.export.__main__", "write a run's model as a Hugging Face folder that proves itself"),
     "models": ("grpo_launchpad.models", "fetch or make a model, and print its folder"),
 }
 

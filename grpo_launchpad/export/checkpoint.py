@@ -1,0 +1,192 @@
+"""The checkpoints of a run: which steps are complete, and what one holds.
+
+verl 0.9.1 saves ``<trainer.default_local_dir>/global_step_<N>/actor`` and then writes N into
+``latest_checkpointed_iteration.txt`` beside it (``verl/trainer/ppo/v1/trainer_base.py``, _save_checkpoint): a step
+above that number is one whose saving was interrupted.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from grpo_launchpad.export import CannotExport
+from grpo_launchpad.runs.folder import RunFolder
+
+TRACKER = "latest_checkpointed_iteration.txt"
+MODEL = "actor_rollout_ref.model"
+_STEP = re.compile(r"global_step_(\d+)")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One complete checkpoint.
+
+    Attributes:
+        step: of training.
+        folder: of the actor.
+        shards: "fsdp": a file a rank; "megatron": Megatron's distributed checkpoint; "": the weights are in ``hugging_face``.
+        hugging_face: the folder with the configuration and the tokenizer, and the weights if there are no shards.
+        adapter: how the adapter is kept: "fsdp" in the shards, "peft" as a folder of PEFT, "" if all weights are trained.
+        world_size: training workers that saved it.
+        config: of the run, as verl was given it.
+    """
+
+    step: int
+    folder: Path
+    shards: str
+    hugging_face: Path
+    adapter: str
+    world_size: int
+    config: DictConfig
+
+    def setting(self, key: str, default: Any = None) -> Any:
+        """Return a value of the run's configuration."""
+        return OmegaConf.select(self.config, key, default=default)
+
+    @property
+    def base(self) -> str:
+        """The model that was trained, as the run named it."""
+        return self.setting(f"{MODEL}.path")
+
+    @property
+    def shard_files(self) -> list[Path]:
+        """The weights of the ranks, if they are FSDP's."""
+        return [self.folder / f"model_world_size_{self.world_size}_rank_{rank}.pt" for rank in range(self.world_size)]
+
+
+def find(run: RunFolder, step: int | None = None) -> Checkpoint:
+    """Return a run's checkpoint.
+
+    Args:
+        run: its folder.
+        step: which one; the last complete one by default.
+
+    Raises:
+        CannotExport: if there is none, or it is not complete.
+    """
+    try:
+        config = OmegaConf.load(run.configuration)
+    except (OSError, ValueError) as error:
+        raise CannotExport(
+            f"{run.configuration}: missing or damaged, so that what was trained is not known ({error}).\n"
+            "  Give the whole folder that the launcher wrote."
+        ) from error
+    folder = checkpoints_of(run, config)
+    complete, interrupted = steps_in(folder)
+    if step is None:
+        if not complete:
+            raise CannotExport(_nothing_to_export(folder, interrupted))
+        step = complete[-1]
+    elif step not in complete:
+        what = "its saving was interrupted" if step in interrupted else "there is no such checkpoint"
+        there = f"complete: {', '.join(map(str, complete))}" if complete else "none is complete"
+        raise CannotExport(f"{folder}: step {step}: {what} ({there}).\n  Give --step one of the complete ones.")
+    return _describe(folder / f"global_step_{step}" / "actor", step, config)
+
+
+def checkpoints_of(run: RunFolder, config: DictConfig) -> Path:
+    """Return the folder of a run's checkpoints, which is in the run's if the one that it was given is not there."""
+    given = Path(OmegaConf.select(config, "trainer.default_local_dir", default="") or run.checkpoints)
+    return given if given.is_dir() or not run.checkpoints.is_dir() else run.checkpoints
+
+
+def steps_in(folder: Path) -> tuple[list[int], list[int]]:
+    """Return the steps whose checkpoints are complete and those whose saving was interrupted, ascending."""
+    steps = sorted(int(found[1]) for path in folder.glob("global_step_*") if (found := _STEP.fullmatch(path.name)))
+    try:
+        text = (folder / TRACKER).read_text(errors="replace").strip()
+    except OSError:
+        text = ""
+    last = int(text) if text.isdecimal() else -1
+    return [step for step in steps if step <= last], [step for step in steps if step > last]
+
+
+def _nothing_to_export(folder: Path, interrupted: list[int]) -> str:
+    if interrupted:
+        return (
+            f"{folder}: the saving of step {interrupted[-1]} was interrupted, and no other checkpoint is there.\n"
+            "  Launch the run again: it saves a new one."
+        )
+    return (
+        f"{folder}: no checkpoint. A run saves one every SAVE_FREQ steps and with its last one.\n"
+        "  Launch it again, with SAVE_FREQ=<steps> if it saves none."
+    )
+
+
+def _describe(folder: Path, step: int, config: DictConfig) -> Checkpoint:
+    fsdp, manifest = folder / "fsdp_config.json", folder / "ckpt_contents.json"
+    if fsdp.is_file():
+        world_size = _read(fsdp).get("world_size")
+        if not isinstance(world_size, int):
+            raise CannotExport(f"{fsdp}: no world_size in it. The checkpoint is of another verl, or damaged.")
+        adapter = "fsdp" if (folder / "lora_train_meta.json").is_file() else ""
+        found = Checkpoint(step, folder, "fsdp", folder / "huggingface", adapter, world_size, config)
+        _check_ranks(found)
+    elif manifest.is_file():
+        contents = _read(manifest)
+        peft = bool(contents.get("backend", {}).get("peft"))
+        kept = contents.get("contents", {})
+        shards = "megatron" if "hf_model" not in kept and kept.get("model", {}).get("format") != "huggingface" else ""
+        hugging_face = folder / "model" / "huggingface"
+        found = Checkpoint(
+            step, folder, shards, hugging_face, "peft" if peft else "", contents.get("world_size", 0), config
+        )
+    else:
+        raise CannotExport(
+            f"{folder}: neither {fsdp.name} nor {manifest.name} is in it, which verl 0.9.1 writes.\n"
+            "  The checkpoint is of another verl, whose own model_merger reads it, or was copied in part."
+        )
+    if not (found.hugging_face / "config.json").is_file():
+        raise CannotExport(f"{found.hugging_face}: no config.json. The checkpoint is damaged; give --step another one.")
+    return found
+
+
+def _read(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CannotExport(f"{path}: cannot be read ({error}). Give --step another checkpoint.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _check_ranks(checkpoint: Checkpoint) -> None:
+    """Refuse shards that are missing, damaged, or of two steps, as copying from several machines may leave them.
+
+    The weights of a rank do not say their step; what is saved beside them, the state of the learning rate, does.
+    """
+    if missing := [file.name for file in checkpoint.shard_files if not file.is_file()]:
+        raise CannotExport(
+            f"{checkpoint.folder}: {len(missing)} of {checkpoint.world_size} shards are missing, such as {missing[0]}.\n"
+            "  Copy those of every machine into one folder, or give --step another checkpoint."
+        )
+    steps = {}
+    for rank in range(checkpoint.world_size):
+        file = checkpoint.folder / f"extra_state_world_size_{checkpoint.world_size}_rank_{rank}.pt"
+        if file.is_file():
+            schedule = load(file).get("lr_scheduler") or {}
+            steps.setdefault(schedule.get("last_epoch"), []).append(rank)
+    if len(steps) > 1:
+        which = "; ".join(f"rank {ranks[0]}: after {updates} updates" for updates, ranks in steps.items())
+        raise CannotExport(
+            f"{checkpoint.folder}: its shards are of different steps ({which}).\n"
+            "  Copy the same step from every machine, or give --step another checkpoint."
+        )
+
+
+def load(file: Path) -> dict:
+    """Return what torch saved, with the tensors left in the file until they are used.
+
+    Raises:
+        CannotExport: if it cannot be read.
+    """
+    import torch
+
+    try:
+        return torch.load(file, map_location="cpu", weights_only=False, mmap=True)
+    except Exception as error:  # a torn file raises what its broken part happens to mean
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CannotExport(f"{file}: damaged ({first_line[:120]}). Give --step another checkpoint.") from error
