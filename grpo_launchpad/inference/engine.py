@@ -1,8 +1,10 @@
 """vLLM in this process, one step at a time: token ids in, token ids out, as verl's rollout asks it.
 
-Answers come as they finish, so that each can be kept before the next; ``LLM.generate`` returns none before all are done.
+Answers come as they finish, so that each is kept at once; ``LLM.generate`` returns none before all are done.
 """
 
+import atexit
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -38,14 +40,12 @@ class Request:
         prompt: token ids.
         max_tokens: that the answer may have.
         seed: of this answer's sampling.
-        images: of the prompt, in its order.
     """
 
     key: str
     prompt: list[int]
     max_tokens: int
     seed: int
-    images: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class Engine(Protocol):
     """What evaluation needs of an engine."""
 
     def run(self, requests: Iterable[Request], sampling: Sampling) -> Iterator[Step]: ...
+
+    def close(self) -> None: ...
 
 
 class VllmEngine:
@@ -118,7 +120,7 @@ class VllmEngine:
                 dtype=dtype,
                 enforce_eager=on_cpu,  # compiling takes longer than a small model's answers
                 disable_log_stats=True,
-                trust_remote_code=False,
+                use_tqdm_on_load=False,
             )
         except Exception as error:  # vLLM raises what its backends raise
             reason = str(error).strip().splitlines() or [type(error).__name__]
@@ -139,7 +141,7 @@ class VllmEngine:
                 name = str(number)
                 keys[name], number = request.key, number + 1
                 lengths[name] = 0
-                engine.add_request(name, _prompt(request), _parameters(request, sampling))
+                engine.add_request(name, {"prompt_token_ids": request.prompt}, _parameters(request, sampling))
             if not keys:
                 return
             tokens, answers = 0, []
@@ -157,7 +159,7 @@ class VllmEngine:
     def stream(self, request: Request, sampling: Sampling) -> Iterator[list[int]]:
         """Answer one request and yield its token ids so far, after each step."""
         engine = self._llm.llm_engine
-        engine.add_request(request.key, _prompt(request), _parameters(request, sampling))
+        engine.add_request(request.key, {"prompt_token_ids": request.prompt}, _parameters(request, sampling))
         try:
             while engine.has_unfinished_requests():
                 for output in engine.step():
@@ -165,13 +167,23 @@ class VllmEngine:
         finally:
             engine.abort_request([request.key])
 
+    def close(self) -> None:
+        """Give the memory back, so that another model can be loaded."""
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        self._llm.llm_engine.engine_core.shutdown()
+        del self._llm
+        gc.collect()
+        cleanup_dist_env_and_memory()
+
 
 def prepare_environment(tensor_parallel: int = 1) -> None:
-    """Set what vLLM reads when it is imported, where the user has not: few words, and on a CPU what a run sets there."""
+    """Set what vLLM reads when it is imported, unless the user has: few words, and on a CPU what a run sets there."""
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if is_cpu_build():
+        atexit.register(_hush)
         for variable in variables_of("cpu", ""):
             if not variable.fixed:  # the fixed ones are verl's
                 value = variable.value() if callable(variable.value) else variable.value
@@ -188,11 +200,9 @@ def is_cpu_build() -> bool:
         return False
 
 
-def _prompt(request: Request) -> dict:
-    prompt = {"prompt_token_ids": request.prompt}
-    if request.images:
-        prompt["multi_modal_data"] = {"image": list(request.images)}
-    return prompt
+def _hush() -> None:
+    """Keep Triton, which a CPU build imports and cannot use, from listing hundreds of leaks when the process ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _parameters(request: Request, sampling: Sampling):

@@ -1,0 +1,350 @@
+"""Command line: grpo-launchpad evaluate MODEL|RUN[:STEP] ... --data FILE ..."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from grpo_launchpad.evaluate.answers import Answers, AnswersError, digest_of_model, open_answers
+from grpo_launchpad.evaluate.presets import DEFAULT, MAX_TOKENS, PRESETS
+from grpo_launchpad.evaluate.problems import Problem, read_problems
+from grpo_launchpad.evaluate.results import Scored, compare, measure, values_by_problem
+from grpo_launchpad.evaluate.sampling import Bar, missing, sample_missing
+from grpo_launchpad.evaluate.scoring import Scorer
+from grpo_launchpad.evaluate.tables import markdown
+from grpo_launchpad.inference.engine import Engine, EngineError, Sampling, VllmEngine
+from grpo_launchpad.inference.model_argument import (
+    ModelArgument,
+    ModelArgumentError,
+    RunSettings,
+    read_model_argument,
+)
+from grpo_launchpad.inference.prompts import PromptError, Prompts
+from grpo_launchpad.runs.folder import write_whole
+from reward_score.rows import RowsError
+
+VERSION = 1
+
+
+class EvaluationError(Exception):
+    """A mistake of the user's; the text says what mends it."""
+
+
+MISTAKES = (EvaluationError, ModelArgumentError, RowsError, AnswersError, PromptError, EngineError)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is evaluated and how, decided before any model is loaded."""
+
+    models: tuple[ModelArgument, ...]
+    files: tuple[Path, ...]
+    problems: tuple[Problem, ...]
+    scorer: Scorer
+    preset: str
+    samples: int
+    sampling: Sampling
+    max_tokens: int
+    seed: int
+    chat_template_kwargs: dict
+    dtype: str
+    tensor_parallel: int
+    out: Path
+
+
+def main(arguments: list[str] | None = None, *, load: Callable[..., Engine] = VllmEngine) -> int:
+    """Evaluate and return the exit code: 0, or 2 for a user's mistake.
+
+    Args:
+        arguments: of the command line.
+        load: makes the engine, with the arguments of ``VllmEngine``.
+    """
+    args = _parser().parse_args(arguments)
+    try:
+        evaluation = decide(args)
+        results, problems = run(evaluation, load)
+        write(evaluation.out, results, problems)
+    except MISTAKES as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nstopped; the same command goes on from what {args.out or 'evaluations'}/ has", file=sys.stderr)
+        return 130
+    print(markdown(results), end="")
+    print(f"\nwritten: {evaluation.out}/results.json, results.md, results.svg, problems.jsonl")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    presets = "\n".join(
+        f"  {name:11} {preset.samples} x temperature {preset.sampling.temperature:g}, top-p {preset.sampling.top_p:g}"
+        + (f", {preset.max_tokens} tokens" if preset.max_tokens else "")
+        + f"\n              {preset.source}"
+        for name, preset in PRESETS.items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="grpo-launchpad evaluate",
+        description="Measure models on held-out rows: avg@n (pass@1), pass@k and maj@k with 95 % intervals.",
+        epilog=f"presets:\n{presets}\n\nThe same command again goes on where it was stopped, or killed.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("models", nargs="+", metavar="MODEL|RUN[:STEP]", help="a folder, owner/name, or runs/<name>")
+    parser.add_argument(
+        "--data", nargs="+", type=Path, metavar="FILE", help="verl parquet or JSON Lines; of a run: its held-out rows"
+    )
+    parser.add_argument(
+        "--base", action="store_true", help="also the model that the run started from, before the others"
+    )
+    parser.add_argument("--preset", choices=PRESETS, help=f"how answers are sampled (default: {DEFAULT})")
+    parser.add_argument("--samples", type=_count, metavar="N", help="answers a problem, instead of the preset's")
+    parser.add_argument(
+        "--max-tokens",
+        type=_count,
+        metavar="N",
+        help="that an answer may have (default: the preset's, the run's, or 4096)",
+    )
+    parser.add_argument("--rows", type=_count, metavar="N", help="of each file, only the first N")
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling (default: 0)")
+    parser.add_argument("--tensor-parallel", type=_count, default=1, metavar="N", help="GPUs that share the model")
+    parser.add_argument("--out", type=Path, help="folder (default: evaluations/<files>-<preset>)")
+    return parser
+
+
+def decide(args: argparse.Namespace) -> Evaluation:
+    """Return what the command line asks for, with everything checked that needs no model.
+
+    Raises:
+        EvaluationError, ModelArgumentError, RowsError: for a user's mistake.
+    """
+    models = [read_model_argument(text) for text in args.models]
+    settings = _settings(models)
+    if args.base:
+        if settings is None:
+            raise EvaluationError("--base: no run is among the models. Name the base model itself, before the others")
+        models.insert(0, read_model_argument(settings.base_model))
+    names = [model.name for model in models]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        models = [replace(model, name=model.text) for model in models]
+        if len({model.text for model in models}) < len(models):
+            raise EvaluationError(f"{twice} is named twice")
+    files = tuple(args.data or map(Path, settings.val_files if settings else ()))
+    if not files:
+        raise EvaluationError(
+            "--data FILE ... is missing: a test.parquet of data_prep, such as data/math500/test.parquet"
+        )
+    scorer = Scorer(settings)
+    problems = read_problems(files, args.rows, any_scorer=not scorer.is_own)
+    scorer.check(problems)
+    preset = PRESETS[args.preset or DEFAULT]
+    max_tokens = args.max_tokens or (preset.max_tokens if args.preset else None)
+    max_tokens = max_tokens or (settings.max_response_length if settings else None) or preset.max_tokens or MAX_TOKENS
+    samples = args.samples or preset.samples
+    if samples > 1 and preset.sampling.temperature == 0:
+        raise EvaluationError(
+            f"--samples {samples}: at temperature 0 all answers to a problem are the same. Choose a preset that "
+            "samples: " + ", ".join(f"--preset {name}" for name, each in PRESETS.items() if each.sampling.temperature)
+        )
+    out = args.out or Path("evaluations") / "-".join(
+        [*dict.fromkeys(problem.data.replace("/", "_") for problem in problems), args.preset or DEFAULT]
+    )
+    return Evaluation(
+        models=tuple(models),
+        files=files,
+        problems=tuple(problems),
+        scorer=scorer,
+        preset=args.preset or DEFAULT,
+        samples=samples,
+        sampling=preset.sampling,
+        max_tokens=max_tokens,
+        seed=args.seed,
+        chat_template_kwargs=settings.chat_template_kwargs if settings else {},
+        dtype=settings.dtype if settings else "auto",
+        tensor_parallel=args.tensor_parallel,
+        out=out,
+    )
+
+
+def _settings(models: Sequence[ModelArgument]) -> RunSettings | None:
+    """Return how the runs among the models were trained, which all models share here.
+
+    Raises:
+        EvaluationError: if they differ in what decides a score.
+    """
+    runs = [model for model in models if model.settings]
+    for other in runs[1:]:
+        for name in ("chat_template_kwargs", "reward_path", "reward_name", "reward_kwargs"):
+            first, second = getattr(runs[0].settings, name), getattr(other.settings, name)
+            if first != second:
+                raise EvaluationError(
+                    f"{runs[0].text} and {other.text} differ in {name} ({first} and {second}), so that one evaluation "
+                    "cannot serve both. Evaluate them apart, or give the exported models' folders, which are scored by "
+                    "the task's own scorer"
+                )
+    return runs[0].settings if runs else None
+
+
+def run(evaluation: Evaluation, load: Callable[..., Engine]) -> tuple[dict, list[dict]]:
+    """Sample what is missing, score everything, and return the results and a record of each problem."""
+    scored: dict[tuple[str, str], list[Scored]] = {}
+    about_models = []
+    for model in evaluation.models:
+        folder = model.folder()
+        try:
+            about = {"name": model.name, "folder": str(folder), "digest": digest_of_model(folder)}
+        except OSError as error:
+            raise EvaluationError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        about_models.append(about)
+        with open_answers(evaluation.out / "answers", about, _sampling(evaluation)) as answers:
+            if wanted := missing(answers, evaluation.problems, evaluation.samples):
+                _sample(evaluation, model, folder, answers, wanted, load)
+            pairs = [
+                (problem, answers[problem.key, sample].text)
+                for problem in evaluation.problems
+                for sample in range(evaluation.samples)
+            ]
+            verdicts = list(evaluation.scorer.score(pairs))
+            for number, problem in enumerate(evaluation.problems):
+                first = number * evaluation.samples
+                scored.setdefault((model.name, problem.data), []).append(
+                    Scored(
+                        problem,
+                        [answers[problem.key, sample] for sample in range(evaluation.samples)],
+                        verdicts[first : first + evaluation.samples],
+                    )
+                )
+    return _results(evaluation, about_models, scored), list(_records(scored))
+
+
+def _sample(
+    evaluation: Evaluation,
+    model: ModelArgument,
+    folder: Path,
+    answers: Answers,
+    wanted: list[tuple[Problem, int]],
+    load: Callable[..., Engine],
+) -> None:
+    prompts = Prompts(folder, evaluation.chat_template_kwargs)
+    tokens = {problem.key: prompts.tokens(problem.messages) for problem, _ in wanted}
+    longest = max(map(len, tokens.values()))
+    context = longest + evaluation.max_tokens
+    if prompts.longest and context > prompts.longest:
+        if longest >= prompts.longest:
+            raise EvaluationError(
+                f"{model.name} reads {prompts.longest:,} tokens, and a prompt has {longest:,}. Leave it out, or choose "
+                "another model"
+            )
+        context = prompts.longest
+        print(
+            f"note: {model.name} reads {context:,} tokens, so that an answer has at most {context - longest:,} to "
+            f"{context - min(map(len, tokens.values())):,}, not {evaluation.max_tokens:,}",
+            file=sys.stderr,
+        )
+    limits = {key: min(evaluation.max_tokens, context - len(ids)) for key, ids in tokens.items()}
+    kept = len(evaluation.problems) * evaluation.samples - len(wanted)
+    print(f"{model.name}: loading {folder}", file=sys.stderr)
+    engine = load(folder, max_model_len=context, tensor_parallel=evaluation.tensor_parallel, dtype=evaluation.dtype)
+    try:
+        with Bar(model.name, len(wanted), kept, evaluation.max_tokens) as bar:
+            sample_missing(
+                engine, wanted, answers, tokens, limits, prompts.text, evaluation.sampling, evaluation.seed, bar
+            )
+    finally:
+        engine.close()
+
+
+def _sampling(evaluation: Evaluation) -> dict:
+    return {
+        **asdict(evaluation.sampling),
+        "max_tokens": evaluation.max_tokens,
+        "seed": evaluation.seed,
+        "chat_template_kwargs": evaluation.chat_template_kwargs,
+        "dtype": evaluation.dtype,
+        "engine": _engine(),
+    }
+
+
+def _engine() -> str:
+    try:
+        return f"vllm {version('vllm')}"
+    except PackageNotFoundError:
+        return "vllm"
+
+
+def _results(evaluation: Evaluation, models: list[dict], scored: dict[tuple[str, str], list[Scored]]) -> dict:
+    says_answers = evaluation.scorer.says_answers
+    labels = list(dict.fromkeys(problem.data for problem in evaluation.problems))
+    first = evaluation.models[0].name
+    values = {place: values_by_problem(all_of, says_answers=says_answers) for place, all_of in scored.items()}
+    return {
+        "version": VERSION,
+        "preset": evaluation.preset,
+        "samples": evaluation.samples,
+        "sampling": _sampling(evaluation),
+        "scorer": evaluation.scorer.name,
+        "engine": _engine(),
+        "models": models,
+        "data": [
+            {
+                "name": label,
+                "file": str(path),
+                "problems": sum(problem.data == label for problem in evaluation.problems),
+            }
+            for label, path in zip(labels, evaluation.files, strict=True)
+        ],
+        "results": [
+            {"model": model, "data": data, **measure(all_of, says_answers=says_answers)}
+            for (model, data), all_of in scored.items()
+        ],
+        "differences": [
+            {"model": model, "than": first, "data": data, "metrics": compare(values[first, data], values[model, data])}
+            for model, data in scored
+            if model != first
+        ],
+    }
+
+
+def _records(scored: dict[tuple[str, str], list[Scored]]):
+    for (model, data), all_of in scored.items():
+        for one in all_of:
+            yield {
+                "model": model,
+                "data": data,
+                "row": one.problem.number,
+                "groups": dict(one.problem.groups),
+                "right": [verdict.right for verdict in one.verdicts],
+                "score": [verdict.score for verdict in one.verdicts],
+                "answers": [verdict.answer for verdict in one.verdicts],
+                "length": [answer.length for answer in one.answers],
+                "truncated": [answer.truncated for answer in one.answers],
+            }
+
+
+def write(out: Path, results: dict, problems: list[dict]) -> None:
+    """Write results.json, results.md, results.svg and problems.jsonl.
+
+    Raises:
+        EvaluationError: if the disk is full.
+    """
+    from grpo_launchpad.evaluate.picture import draw
+
+    try:
+        write_whole(out / "problems.jsonl", "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in problems))
+        write_whole(out / "results.json", json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+        write_whole(out / "results.md", markdown(results))
+        write_whole(out / "results.svg", draw(results))
+    except OSError as error:
+        raise EvaluationError(f"{out}: {error.strerror}. Make room and run the same command again") from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
