@@ -46,10 +46,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--push", metavar="OWNER/NAME", help="also to this repository of the Hugging Face hub")
     args = parser.parse_args(arguments)
-    lock = None
     try:
-        lock = _hold(args.run)
-        folder = _export(args)
+        if args.push:
+            _check_push(args.push)
+        folder = export_model(
+            args.run, args.step, args.out, adapter_only=args.adapter, engine=not args.no_engine, anew=True
+        )
     except (RunFolderError, CannotExport, models.ModelNotFoundError) as error:
         print(f"grpo-launchpad export: {error}", file=sys.stderr)
         return 2
@@ -60,18 +62,47 @@ def main(arguments: list[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"grpo-launchpad export: {where}{error.strerror or error}. Nothing was exported.", file=sys.stderr)
         return 1
+    print(folder)
+    if args.push:
+        try:
+            print(f"pushed to {hubs.to_hugging_face(folder, args.push)}")
+        except hubs.HubError as error:
+            print(f"grpo-launchpad export: {args.push}: {error}", file=sys.stderr)
+            print(f"  The folder is whole; push it later: hf upload {args.push} '{folder}'", file=sys.stderr)
+            return 1
+    return 0
+
+
+def export_model(
+    path: Path,
+    step: int | None = None,
+    out: Path | None = None,
+    *,
+    adapter_only: bool = False,
+    engine: bool = True,
+    anew: bool = False,
+) -> Path:
+    """Return the folder of a run's model, written and proved if it is not there.
+
+    Args:
+        path: the run's folder.
+        step: of the checkpoint; the last complete one by default.
+        out: the new folder; ``export/step_<N>`` of the run by default.
+        adapter_only: whether to write the adapter as PEFT has it, and not the model.
+        engine: whether to ask the rollout engine for answers.
+        anew: whether a folder that is there already is a mistake.
+
+    Raises:
+        CannotExport, RunFolderError, ModelNotFoundError: if it cannot be exported as asked.
+        NotProved: if what was written is not the run's model. Then, as with every error, no folder is left.
+        OSError: if it cannot be written.
+    """
+    lock = _hold(path)
+    try:
+        return _export(path, step, out, adapter_only, engine, anew)
     finally:
         if lock is not None:
             os.close(lock)
-    if args.push:
-        try:
-            address = hubs.to_hugging_face(folder, args.push)
-        except hubs.HubError as error:
-            print(f"grpo-launchpad export: {args.push}: {error}", file=sys.stderr)
-            print(f"  The folder is whole: {folder}\n  hf upload {args.push} '{folder}'", file=sys.stderr)
-            return 1
-        print(f"  pushed to  {address}")
-    return 0
 
 
 def _hold(path: Path) -> int | None:
@@ -92,52 +123,59 @@ def _hold(path: Path) -> int | None:
         ) from None
 
 
-def _export(args: argparse.Namespace) -> Path:
+def _export(path: Path, step: int | None, out: Path | None, adapter_only: bool, engine: bool, anew: bool) -> Path:
     _quiet()
-    run = read_run(args.run)
+    run = read_run(path)
     _check_version(run.identity)
-    if args.push:
-        try:
-            hubs.check_upload(args.push)
-        except hubs.HubError as error:
-            raise CannotExport(f"--push {args.push}: {error}\n  Or export without --push.") from error
     from grpo_launchpad.export import adapter, answers, card, checkpoint, model_folder, proof
 
-    files = RunFolder(args.run)
-    found = checkpoint.find(files, args.step)
-    if args.adapter and not found.adapter:
+    files = RunFolder(path)
+    found = checkpoint.find(files, step)
+    if adapter_only and not found.adapter:
         raise CannotExport(f"{found.folder}: all weights were trained, there is no adapter. Leave --adapter out.")
-    out = Path(os.path.abspath((args.out or files.export(found.step, args.adapter)).expanduser()))
+    out = Path(os.path.abspath((out or files.export(found.step, adapter_only)).expanduser()))
     if out.exists():
-        raise CannotExport(f"{out}: is there already. Remove it, or give another --out.")
-    base = models.resolve(found.base, download=False)
-    model_folder.check_space(out, model_folder.needed_bytes(found, args.adapter))
-    tensors = answered = None
+        if anew or not _is_of(found.folder, out):
+            raise CannotExport(f"{out}: is there already. Remove it, or give another folder with --out.")
+        return out
+    # What was made here was made from its name alone, and may be made again.
+    base = models.resolve(found.base, download=models.is_made_here(found.base))
+    model_folder.check_space(out, model_folder.needed_bytes(found, adapter_only))
 
     def fill(folder: Path) -> None:
-        nonlocal tensors, answered
-        if args.adapter:
-            adapter.write(found, folder, found.base)
-            model_folder.copy_licence(base, folder)
-            card.write(folder, run, found, base, None, None)
-            return
-        with tempfile.TemporaryDirectory() as scratch:
-            merged_from = Path(scratch) / "adapter"
-            merged_from.mkdir()
-            _say(f"step {found.step}: writing the model")
-            model_folder.write(found, folder, base, merged_from)
-            _say("comparing its tensors with the checkpoint's and the base model's")
-            tensors = proof.prove_tensors(found, folder, base, merged_from if found.adapter else None)
-            if not args.no_engine:
+        tensors = answered = None
+        with tempfile.TemporaryDirectory() as temporary:
+            scratch = Path(temporary)
+            if adapter_only:
+                adapter.write(found, folder, found.base)
+                model_folder.copy_licence(base, folder)
+            else:
+                _say(f"step {found.step}: writing the model")
+                model_folder.write(found, folder, base, scratch)
+                _say("comparing its tensors with the checkpoint's and the base model's")
+                tensors = proof.prove_tensors(found, folder, base, scratch if found.adapter else None)
+            if engine and not adapter_only:
                 _say("asking vLLM what the run asked at that step")
-                answered = answers.prove_answers(files, found, folder, Path(scratch) / "engine.log")
+                answered = answers.prove_answers(files, found, folder, scratch)
         card.write(folder, run, found, base, tensors, answered)
+        for file in folder.rglob("*"):  # safetensors makes files that only their owner reads
+            file.chmod(0o755 if file.is_dir() else 0o644)
+        for line in card.checks(found, tensors, answered):
+            _say(line)
 
-    write_whole_folder(out, fill)
-    print(out)
-    for line in card.checks(found, tensors, answered):
-        print(f"  {line}")
-    return out
+    return write_whole_folder(out, fill)
+
+
+def _is_of(checkpoint: Path, export: Path) -> bool:
+    """Say whether a folder was exported after its checkpoint was saved, which a resumed run may have done again."""
+    return max(file.stat().st_mtime for file in checkpoint.rglob("*")) <= export.stat().st_mtime
+
+
+def _check_push(repository: str) -> None:
+    try:
+        hubs.check_upload(repository)
+    except hubs.HubError as error:
+        raise CannotExport(f"--push {repository}: {error}\n  Or export without --push.") from error
 
 
 def _check_version(identity: dict) -> None:
@@ -150,7 +188,7 @@ def _check_version(identity: dict) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"export: {text} ...", file=sys.stderr)
+    print(f"export: {text}", file=sys.stderr)
 
 
 def _quiet() -> None:

@@ -102,7 +102,7 @@ def checks(checkpoint: Checkpoint, tensors: Tensors | None, answers: Answers | N
     found = []
     if tensors:
         found.append(
-            f"{tensors.total} tensors, {tensors.parameters:,} parameters, all there and finite; transformers loads them."
+            f"{tensors.total} tensors, {tensors.parameters:,} parameters, all finite; transformers loads them all."
         )
         if tensors.as_the_checkpoint:
             found.append(f"Each is what the checkpoint of step {checkpoint.step} holds, rounded to bf16.")
@@ -147,7 +147,7 @@ def _scores(run: Run, step: int) -> dict[str, tuple[float | None, float]]:
 
 
 def _file(path: Path) -> dict:
-    """Return what identifies a data file: its digest, and its source and rows if data_prep's manifest knows this one."""
+    """Return a data file's digest, and its source and rows if data_prep's manifest knows it."""
     from data_prep.pipeline.manifest import NAME
 
     try:

@@ -21,16 +21,16 @@ MODEL = "actor_rollout_ref.model"
 _STEP = re.compile(r"global_step_(\d+)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """One complete checkpoint.
 
     Attributes:
         step: of training.
         folder: of the actor.
-        shards: "fsdp": a file a rank; "megatron": Megatron's distributed checkpoint; "": the weights are in ``hugging_face``.
+        shards: "fsdp", a file a rank; "megatron", its distributed checkpoint; "" if ``hugging_face`` has the weights.
         hugging_face: the folder with the configuration and the tokenizer, and the weights if there are no shards.
-        adapter: how the adapter is kept: "fsdp" in the shards, "peft" as a folder of PEFT, "" if all weights are trained.
+        adapter: where it is: "fsdp", in the shards; "peft", a folder of PEFT; "" if all weights were trained.
         world_size: training workers that saved it.
         config: of the run, as verl was given it.
     """
@@ -160,7 +160,7 @@ def _check_ranks(checkpoint: Checkpoint) -> None:
     """
     if missing := [file.name for file in checkpoint.shard_files if not file.is_file()]:
         raise CannotExport(
-            f"{checkpoint.folder}: {len(missing)} of {checkpoint.world_size} shards are missing, such as {missing[0]}.\n"
+            f"{checkpoint.folder}: {len(missing)} of {checkpoint.world_size} shards missing, such as {missing[0]}.\n"
             "  Copy those of every machine into one folder, or give --step another checkpoint."
         )
     steps = {}

@@ -47,8 +47,6 @@ def write(checkpoint: Checkpoint, folder: Path, base: Path, scratch: Path) -> No
     else:
         shutil.copytree(checkpoint.hugging_face, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     copy_licence(base, folder)
-    for file in folder.rglob("*"):  # safetensors makes files that only their owner reads
-        file.chmod(0o755 if file.is_dir() else 0o644)
 
 
 def copy_licence(base: Path, folder: Path) -> None:

@@ -103,7 +103,7 @@ def prove_tensors(checkpoint: Checkpoint, folder: Path, base: Path, adapter_fold
 
 
 def _is_merged(tensor: torch.Tensor, before: torch.Tensor, addition: adapter.Addition, name: str) -> tuple[bool, bool]:
-    """Say whether an adapter changes a tensor, and whether the tensor is the sum, within a rounding of each of its parts.
+    """Say whether an adapter changes a tensor, and whether the tensor is the sum, within the roundings.
 
     PEFT rounds what is added, and the sum: half a unit in the last place each.
     """
