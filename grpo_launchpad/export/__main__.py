@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 from grpo_launchpad import hubs, models
@@ -13,6 +12,7 @@ from grpo_launchpad.export import CannotExport, NotProved
 from grpo_launchpad.report.run_folder import RunFolderError, read_run
 from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.runs.lock import LockedError, take_lock
+from grpo_launchpad.runs.versions import installed
 from grpo_launchpad.whole_folder import write_whole_folder
 
 EPILOG = """\
@@ -179,10 +179,10 @@ def _check_push(repository: str) -> None:
 
 
 def _check_version(identity: dict) -> None:
-    trained = (identity.get("versions") or {}).get("verl")
-    if trained and trained != version("verl"):
+    trained, here = (identity.get("versions") or {}).get("verl"), installed().get("verl")
+    if trained and trained != here:
         raise CannotExport(
-            f"{identity.get('name')} was trained with verl {trained} and this is verl {version('verl')}, which may "
+            f"{identity.get('name')} was trained with verl {trained} and this is verl {here}, which may "
             "read its checkpoints otherwise.\n  Export it in the environment that trained it."
         )
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import re
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -17,9 +16,9 @@ from grpo_launchpad.export.proof import Tensors
 from grpo_launchpad.report.figures import learning_curve
 from grpo_launchpad.report.run_folder import Run
 from grpo_launchpad.report.summary import accuracies
+from grpo_launchpad.runs.versions import installed
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
-PACKAGES = ("verl", "vllm", "torch", "transformers", "peft", "megatron-core")
 _ON_A_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 TRAINING = (
@@ -184,16 +183,9 @@ def _licence(name: str, base: Path) -> str | None:
 def _versions(run: Run) -> str:
     """Return the packages that trained the model, as the run recorded them, or else those that exported it."""
     trained = run.identity.get("versions")
-    found = trained if isinstance(trained, dict) else {name: _installed(name) for name in PACKAGES}
-    text = ", ".join(f"{name} {number}" for name, number in found.items() if number)
+    found = trained if isinstance(trained, dict) else installed()
+    text = ", ".join(f"{name} {number}" for name, number in found.items())
     return f"{'Trained' if trained else 'Exported'} with {text}."
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _listed(files) -> list[str]:

@@ -1,12 +1,6 @@
-"""The checkpoints of a run: which steps are complete, and what one holds.
-
-verl 0.9.1 saves ``<trainer.default_local_dir>/global_step_<N>/actor`` and then writes N into
-``latest_checkpointed_iteration.txt`` beside it (``verl/trainer/ppo/v1/trainer_base.py``, _save_checkpoint): a step
-above that number is one whose saving was interrupted.
-"""
+"""The checkpoint that is exported: where its weights are, and whether they are all there."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +8,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.export import CannotExport
+from grpo_launchpad.runs.checkpoints import folder_of, steps_in
 from grpo_launchpad.runs.folder import RunFolder
 
-TRACKER = "latest_checkpointed_iteration.txt"
 MODEL = "actor_rollout_ref.model"
-_STEP = re.compile(r"global_step_(\d+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,24 +78,13 @@ def find(run: RunFolder, step: int | None = None) -> Checkpoint:
         what = "its saving was interrupted" if step in interrupted else "there is no such checkpoint"
         there = f"complete: {', '.join(map(str, complete))}" if complete else "none is complete"
         raise CannotExport(f"{folder}: step {step}: {what} ({there}).\n  Give --step one of the complete ones.")
-    return _describe(folder / f"global_step_{step}" / "actor", step, config)
+    return _describe(folder_of(folder, step) / "actor", step, config)
 
 
 def checkpoints_of(run: RunFolder, config: DictConfig) -> Path:
     """Return the folder of a run's checkpoints, which is in the run's if the one that it was given is not there."""
     given = Path(OmegaConf.select(config, "trainer.default_local_dir", default="") or run.checkpoints)
     return given if given.is_dir() or not run.checkpoints.is_dir() else run.checkpoints
-
-
-def steps_in(folder: Path) -> tuple[list[int], list[int]]:
-    """Return the steps whose checkpoints are complete and those whose saving was interrupted, ascending."""
-    steps = sorted(int(found[1]) for path in folder.glob("global_step_*") if (found := _STEP.fullmatch(path.name)))
-    try:
-        text = (folder / TRACKER).read_text(errors="replace").strip()
-    except OSError:
-        text = ""
-    last = int(text) if text.isdecimal() else -1
-    return [step for step in steps if step <= last], [step for step in steps if step > last]
 
 
 def _nothing_to_export(folder: Path, interrupted: list[int]) -> str:

@@ -86,6 +86,7 @@ def dry_run(plan) -> int:
 
     print(show.settings_by_origin(plan), file=sys.stderr)
     if plan.flags["PREFLIGHT"]:
+        from grpo_launchpad.launch.resume import hindrance
         from grpo_launchpad.launch.start import complaint, problems_of
         from grpo_launchpad.preflight.check import check_machine
 
@@ -100,6 +101,9 @@ def dry_run(plan) -> int:
                 problems = disk
         if problems:
             print(complaint(plan, problems), file=sys.stderr)
+            return 2
+        if text := hindrance(plan, config):
+            print(f"{plan.run_name}: {text}", file=sys.stderr)
             return 2
         print("preflight: ok", file=sys.stderr)
     if not plan.flags["CHECK"]:
