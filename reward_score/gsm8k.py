@@ -20,6 +20,7 @@ from reward_score.extraction import (
     stated_answer,
     value_stated,
 )
+from reward_score.vote import NO_ANSWER, as_vote
 
 # The longest answer line, box or ground truth that is read; it bounds the time whatever the model writes.
 TAIL = 1000
@@ -67,7 +68,7 @@ _DENIED = re.compile(r"\b(?:not|never|no|or|wrong|maybe|than|least|most)\b|n['â€
 
 def score(
     solution_str: str, ground_truth: str, *, format_weight: float = 0.0, method: str = "flexible"
-) -> dict[str, float]:
+) -> dict[str, float | str]:
     """Score one response. Never raises for text, in time that grows with its length.
 
     Args:
@@ -80,6 +81,7 @@ def score(
         ``acc``: 1.0 if the answer equals the ground truth, else 0.0.
         ``format``: 1.0 if the last ``####`` that a number follows has exactly one number on its line, else 0.0.
         ``score``: acc + format_weight * format, the reward.
+        ``pred``: the number that the response gives, "" if it gives none.
 
     Raises:
         ValueError: if the method is unknown.
@@ -92,7 +94,7 @@ def score(
     line = solution_str[marker + 4 :].strip(" \n") if marker >= 0 else ""
     if PLAIN.fullmatch(line) and PLAIN.fullmatch(ground_truth):
         correct = int(line) == int(ground_truth)
-        return {"score": float(correct) + format_weight, "acc": float(correct), "format": 1.0}
+        return {"score": float(correct) + format_weight, "acc": float(correct), "format": 1.0, "pred": as_vote(line)}
     truth = _truth(ground_truth)
     if not solution_str.isascii():
         solution_str = solution_str.translate(_COMMON)
@@ -101,14 +103,17 @@ def score(
         line = _FRACTION.sub(r" \1/\2", line)
         numbers = _numbers(_SPACED.sub(lambda spaced: spaced[1] + spaced[2].replace(" ", ""), line))
         well_formed = len(numbers) == 1
+        answer = str(numbers[0]) if well_formed and numbers[0] is not None else as_vote(line)
         correct = well_formed and numbers[0] is not None and numbers[0] == truth
     else:
         well_formed = False
         correct = method == "flexible" and truth is not None and _states(solution_str, truth)
+        answer = NO_ANSWER if method == "strict" else _vote(solution_str)
     return {
         "score": float(correct) + format_weight * float(well_formed),
         "acc": float(correct),
         "format": float(well_formed),
+        "pred": str(truth) if correct else answer,
     }
 
 
@@ -144,6 +149,17 @@ def _states(response: str, truth: Fraction) -> bool:
         return False
     stated = stated_answer(response)
     return stated is not None and (numbers := _numbers(stated)) != [] and numbers[-1] == truth
+
+
+def _vote(response: str) -> str:
+    """Return what a response without ``####`` gives as its answer, read where ``_states`` reads it."""
+    text = answer_in_tags(response) or (last_boxed(response) if "box" in response else None)
+    if text is None and not ("\\boxed" in response and has_open_box(response)):
+        text = stated_answer(response)
+    if text is None or len(text) > TAIL:
+        return NO_ANSWER
+    numbers = _numbers(text)
+    return str(numbers[-1]) if numbers and numbers[-1] is not None else as_vote(text)
 
 
 def _is(text: str | None, truth: Fraction) -> bool:
