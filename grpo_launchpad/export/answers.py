@@ -10,6 +10,7 @@ best in transformers' logits; bf16 has steps of 0.125 for numbers between 16 and
 import contextlib
 import functools
 import io
+import itertools
 import json
 import os
 import subprocess
@@ -31,7 +32,7 @@ from grpo_launchpad.runs.folder import RunFolder
 
 ROLLOUT = "actor_rollout_ref.rollout"
 QUESTIONS = 16
-LOOKED_AT = 512  # validation prompts, of which the ones that the training changed come first
+LOOKED_AT = 128  # validation prompts, of which the ones that the training changed come first
 TOKENS = 256  # of an answer; the rest of a longer one is not compared
 TIE = 0.125
 
@@ -122,10 +123,11 @@ def _questions(run: RunFolder, checkpoint: Checkpoint, prompts: Prompts) -> tupl
     answers = _by_prompt(recorded[checkpoint.step])
     before = _by_prompt(recorded[0]) if 0 in recorded else {}
     try:
-        asked = [(tokens, prompts.text(tokens)) for tokens in _validation_prompts(checkpoint, prompts)]
+        asked = ((tokens, prompts.text(tokens)) for tokens in _validation_prompts(checkpoint, prompts))
+        answered = (Question(tokens, answers[text], before.get(text)) for tokens, text in asked if text in answers)
+        found = list(itertools.islice(answered, min(LOOKED_AT, len(answers))))
     except (OSError, ValueError) as error:
         return [], f"the validation data cannot be read ({str(error).splitlines()[0]})"
-    found = [Question(tokens, answers[text], before.get(text)) for tokens, text in asked if text in answers]
     if not found:
         return [], "no prompt of the validation data is one of the recorded ones, or all have pictures or tools"
     found.sort(key=lambda question: question.before == question.answer)  # stable: in the order of the data
@@ -138,7 +140,10 @@ def _by_prompt(file: Path) -> dict[str, str]:
 
 
 def _validation_prompts(checkpoint: Checkpoint, prompts: Prompts) -> Iterator[list[int]]:
-    """Yield the tokens of the first validation prompts that are text alone, from verl's own data set."""
+    """Yield the tokens of the validation prompts that are text alone, from verl's own data set.
+
+    All of them: which ones verl takes if it is to take some (VAL_ROWS), it draws anew in each run.
+    """
     from verl.utils.dataset.rl_dataset import RLHFDataset
 
     data = OmegaConf.create(OmegaConf.to_container(checkpoint.config.data, resolve=False))
@@ -148,8 +153,8 @@ def _validation_prompts(checkpoint: Checkpoint, prompts: Prompts) -> Iterator[li
     files = checkpoint.config.data.val_files
     files = [files] if isinstance(files, str) else list(files)
     with contextlib.redirect_stdout(io.StringIO()):
-        rows = RLHFDataset(files, None, data, max_samples=data.get("val_max_samples", -1))
-    for number in range(min(len(rows), LOOKED_AT)):
+        rows = RLHFDataset(files, None, data)
+    for number in range(len(rows)):
         row = rows.dataframe[number]
         if "agent_name" not in row and not any(
             row.get(key) for key in (rows.image_key, rows.video_key, rows.audio_key)
