@@ -15,7 +15,7 @@ from grpo_launchpad.evaluate.results import Scored, compare, measure, values_by_
 from grpo_launchpad.evaluate.sampling import Bar, missing, sample_missing
 from grpo_launchpad.evaluate.scoring import Scorer
 from grpo_launchpad.evaluate.tables import markdown
-from grpo_launchpad.inference.engine import Engine, EngineError, Sampling, VllmEngine
+from grpo_launchpad.inference.engine import Engine, EngineError, Sampling, VllmEngine, prepare_environment
 from grpo_launchpad.inference.model_argument import (
     ModelArgument,
     ModelArgumentError,
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None, *, load: Callable[..., Engine] = Vl
         write(evaluation.out, results, problems)
     except MISTAKES as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return getattr(error, "exit_code", 2)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command goes on from what {args.out or 'evaluations'}/ has", file=sys.stderr)
         return 130
@@ -189,6 +189,7 @@ def _settings(models: Sequence[ModelArgument]) -> RunSettings | None:
 
 def run(evaluation: Evaluation, load: Callable[..., Engine]) -> tuple[dict, list[dict]]:
     """Sample what is missing, score everything, and return the results and a record of each problem."""
+    prepare_environment(evaluation.tensor_parallel)  # before PyTorch is imported
     scored: dict[tuple[str, str], list[Scored]] = {}
     about_models = []
     for model in evaluation.models:

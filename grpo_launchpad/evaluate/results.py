@@ -11,6 +11,7 @@ from grpo_launchpad.evaluate.intervals import LEVEL, difference_interval, mean_i
 from grpo_launchpad.evaluate.problems import Problem, groups_in
 from grpo_launchpad.evaluate.scoring import Verdict
 
+ROUNDING = 1e-9
 THRESHOLD = 0.5  # acc is 0 or 1; a reward function of the user's may return what lies between
 
 
@@ -100,8 +101,10 @@ def compare(first: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) ->
 
 
 def _mean(values: np.ndarray) -> dict:
-    within = bool(np.all((values >= 0) & (values <= 1)))
-    return _with_interval(values.mean(), mean_interval(values) if within else None)
+    if np.any((values < -ROUNDING) | (values > 1 + ROUNDING)):  # a reward function of the user's: no share
+        return _with_interval(values.mean(), None)
+    values = np.clip(values, 0, 1)
+    return _with_interval(values.mean(), mean_interval(values))
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None) -> dict:

@@ -29,16 +29,13 @@ def _lines(results: Mapping) -> Iterator[str]:
         rows = [row for row in results["results"] if row["data"] == data["name"]]
         yield from ("", f"## {data['name']}, {data['problems']} problems", "")
         yield from _table(
-            ["model", *rows[0]["metrics"], "reward", "tokens, mean (95th percentile)", "truncated"],
+            ["in %", *(row["model"] for row in rows)],
             [
-                [
-                    row["model"],
-                    *map(percent, row["metrics"].values()),
-                    f"{row['reward']:.3f}",
-                    f"{row['length']['mean']:.0f} ({row['length']['p95']:.0f})",
-                    f"{row['truncated']:.1%}",
-                ]
-                for row in rows
+                *([name, *(percent(row["metrics"].get(name)) for row in rows)] for name in rows[0]["metrics"]),
+                ["mean reward", *(f"{row['reward']:.3f}" for row in rows)],
+                ["tokens, mean", *(f"{row['length']['mean']:.1f}" for row in rows)],
+                ["tokens, 95th percentile", *(f"{row['length']['p95']:.0f}" for row in rows)],
+                ["cut off at the limit", *(f"{row['truncated']:.1%}" for row in rows)],
             ],
         )
         errors = {row["model"]: row["scorer_errors"] for row in rows if row["scorer_errors"]}
@@ -49,8 +46,11 @@ def _lines(results: Mapping) -> Iterator[str]:
         if differences:
             yield from ("", f"Against {differences[0]['than']}, problem by problem:", "")
             yield from _table(
-                ["model", *differences[0]["metrics"]],
-                [[row["model"], *map(points, row["metrics"].values())] for row in differences],
+                ["percentage points", *(row["model"] for row in differences)],
+                [
+                    [name, *(points(row["metrics"].get(name)) for row in differences)]
+                    for name in differences[0]["metrics"]
+                ],
             )
         yield from _by_group(rows)
 
@@ -76,8 +76,10 @@ def percent(metric: Mapping | None) -> str:
     return value if metric["low"] is None else f"{value} [{100 * metric['low']:.1f}, {100 * metric['high']:.1f}]"
 
 
-def points(metric: Mapping) -> str:
+def points(metric: Mapping | None) -> str:
     """Return a difference in percentage points with its interval."""
+    if metric is None:
+        return NOT_MEASURED
     value = f"{100 * metric['value']:+.1f}"
     return value if metric["low"] is None else f"{value} [{100 * metric['low']:+.1f}, {100 * metric['high']:+.1f}]"
 

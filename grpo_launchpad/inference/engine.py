@@ -177,9 +177,9 @@ class VllmEngine:
         cleanup_dist_env_and_memory()
 
 
-def prepare_environment(tensor_parallel: int = 1) -> None:
+def prepare_environment(tensor_parallel: int = 1, *, in_process: bool = True) -> None:
     """Set what vLLM reads when it is imported, unless the user has: few words, and on a CPU what a run sets there."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR" if in_process else "WARNING")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     if is_cpu_build():
@@ -188,7 +188,7 @@ def prepare_environment(tensor_parallel: int = 1) -> None:
             if not variable.fixed:  # the fixed ones are verl's
                 value = variable.value() if callable(variable.value) else variable.value
                 os.environ.setdefault(variable.name, value)
-        if tensor_parallel == 1:
+        if in_process and tensor_parallel == 1:
             os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
 

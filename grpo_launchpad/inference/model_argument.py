@@ -10,7 +10,15 @@ OWN_SCORERS = "pkg://reward_score"
 
 
 class ModelArgumentError(Exception):
-    """The argument names no model that can answer; the text says why and what mends it."""
+    """The argument names no model that can answer; the text says why and what mends it.
+
+    Attributes:
+        exit_code: 2 for a user's mistake, 1 where an export failed.
+    """
+
+    def __init__(self, text: str, exit_code: int = 2):
+        super().__init__(text)
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,10 @@ class ModelArgument:
         """Return the model's folder; a run's checkpoint is exported if it was not before.
 
         Raises:
-            ModelArgumentError: if there is none.
-            NotProved, OSError: if the export fails.
+            ModelArgumentError: if there is none, or a run's export fails.
         """
         if self.run is not None:
-            from grpo_launchpad.export import CannotExport
+            from grpo_launchpad.export import CannotExport, NotProved
             from grpo_launchpad.export.__main__ import export_model
             from grpo_launchpad.report.run_folder import RunFolderError
 
@@ -72,6 +79,8 @@ class ModelArgument:
                 return export_model(self.run, self.step, None)
             except (CannotExport, RunFolderError, models.ModelNotFoundError) as error:
                 raise ModelArgumentError(str(error)) from error
+            except (NotProved, OSError) as error:
+                raise ModelArgumentError(f"{self.text}: its export failed: {error}", exit_code=1) from error
         try:
             return models.resolve(self.text)
         except models.ModelNotFoundError as error:

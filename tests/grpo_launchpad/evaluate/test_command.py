@@ -57,7 +57,7 @@ def test_a_whole_evaluation(engine, tiny, data, tmp_path, capsys):
     assert row["length"]["max"] <= 4
     assert row["truncated"] == 0
     printed = capsys.readouterr().out
-    assert re.search(r"\| tiny_arithmetic \| \d\d\.\d \[\d\d\.\d, \d\d\.\d\]", printed)
+    assert re.search(r"\| avg@8  +\| \d\d\.\d \[\d\d\.\d, \d\d\.\d\] ", printed)
     assert printed.startswith((out / "results.md").read_text())
     assert (out / "results.svg").read_text().startswith("<?xml")
 
