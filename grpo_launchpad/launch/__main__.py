@@ -83,7 +83,17 @@ def run(args: argparse.Namespace) -> int:
 def dry_run(plan) -> int:
     """Show and check a plan, and print its command; return the exit code."""
     from grpo_launchpad.launch import show
+    from grpo_launchpad.launch.environment import UserError
+    from grpo_launchpad.launch.stage import stage_before, with_exported_model
 
+    try:
+        stage = stage_before(plan)
+        if stage and not stage.folder.exists():
+            raise UserError(f"a dry run exports nothing; do it first: python {' '.join(stage.command[1:])}")
+        plan = with_exported_model(plan)
+    except UserError as error:
+        print(f"{plan.run_name}: {error}", file=sys.stderr)
+        return 2
     print(show.settings_by_origin(plan), file=sys.stderr)
     if plan.flags["PREFLIGHT"]:
         from grpo_launchpad.launch.resume import hindrance

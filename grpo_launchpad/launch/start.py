@@ -16,8 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad import models
 from grpo_launchpad.launch import resume
+from grpo_launchpad.launch.environment import UserError
 from grpo_launchpad.launch.knobs import quoted
 from grpo_launchpad.launch.plan import PASSWORD_IN_ADDRESS, ROOT, RUNTIME_ENV, TRAINER, Origin, Plan, Setting, Source
+from grpo_launchpad.launch.stage import with_exported_model
 from grpo_launchpad.preflight.check import check, check_machine, report_problems
 from grpo_launchpad.preflight.compose import ComposeError, check_deletions, compose
 from grpo_launchpad.preflight.machine import uses_a_running_ray
@@ -77,6 +79,10 @@ def start(plan: Plan, started_at: float) -> int:
     lock = _take_lock(plan)
     with contextlib.ExitStack() as stack:
         stack.callback(_forget_if_nothing_started, plan)
+        try:
+            plan = with_exported_model(plan)
+        except UserError as error:
+            raise Refused(str(error)) from error
         warm_workers = stack.enter_context(_warm_workers(plan)) if plan.device == "cpu" else None
         if plan.flags["SMOKE"]:
             _make_smoke_data(plan)
