@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 # Seconds over which the speed is measured.
 WINDOW = 30.0
+RECENT_STEPS = 16
 
 
 class Pace:
@@ -26,13 +27,16 @@ class Pace:
         """
         self.wanted, self.finished, self.tokens = wanted, 0, 0
         self._max_tokens, self._running, self._clock = max_tokens, 0, clock
+        self._at_a_time: deque[int] = deque(maxlen=RECENT_STEPS)
         self._steps: deque[tuple[float, int]] = deque([(clock(), 0)])
 
     def step(self, tokens: int, running: int, finished: int) -> None:
         """Count a step of the engine: tokens sampled in it, answers still in it, and those that finished."""
         self.tokens += tokens
         self.finished += finished
-        self._running = running
+        self._at_a_time.append(tokens)
+        # An answer that is begun makes a token a step; the others wait in the engine.
+        self._running = min(running, max(self._at_a_time))
         now = self._clock()
         self._steps.append((now, self.tokens))
         while len(self._steps) > 2 and now - self._steps[0][0] > WINDOW:
