@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,11 @@ class Answers:
         return self
 
     def __exit__(self, *_) -> None:
+        if not self._answers:  # a model that could not be loaded leaves nothing
+            with suppress(OSError):
+                self.path.unlink()
+                self.path.parent.rmdir()
+                self.path.parent.parent.rmdir()
         self._file.close()
 
     def __contains__(self, place: tuple[str, int]) -> bool:

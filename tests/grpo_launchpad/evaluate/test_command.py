@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from grpo_launchpad.evaluate.command import main
+from grpo_launchpad.inference.engine import EngineError
 
 
 def sums(path: Path, count: int = 20, **more) -> Path:
@@ -173,6 +174,41 @@ def test_missing_things_are_named_with_the_way_out(engine, tiny, data, tmp_path,
     empty.touch()
     assert main([tiny, "--data", str(empty), "--out", out], load=engine) == 2
     assert "has no rows" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_be_loaded_leaves_nothing(tiny, data, tmp_path, capsys):
+    def load(*_, **__):
+        raise EngineError("x: vLLM cannot run it here: no memory")
+
+    out = tmp_path / "out"
+    assert main([tiny, "--data", str(data), "--out", str(out)], load=load) == 2
+    assert "vLLM cannot run it here: no memory" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_reward_function_of_a_run_scores_its_evaluation(engine, tiny, data, tmp_path, monkeypatch):
+    """A user's own function, in a file of his, which returns a number alone: here 1 for an even sum."""
+    own = tmp_path / "own.py"
+    own.write_text(
+        "def even(data_source, solution_str, ground_truth, extra_info, bonus=0.0):\n"
+        "    assert extra_info['level'].startswith('Level')\n"
+        "    return float(int(solution_str) % 2 == 0) + bonus\n"
+    )
+    run = tmp_path / "run"
+    (run / "launch").mkdir(parents=True)
+    (run / "launch" / "run.json").write_text("{}")
+    (run / "launch" / "resolved.yaml").write_text(
+        f"data: {{max_response_length: 8, val_files: {data}}}\n"
+        "actor_rollout_ref: {model: {path: tiny-arithmetic}, rollout: {dtype: bfloat16}}\n"
+        f"reward: {{custom_reward_function: {{path: {own}, name: even, reward_kwargs: {{bonus: 0.0}}}}}}\n"
+    )
+    monkeypatch.setattr("grpo_launchpad.inference.model_argument.ModelArgument.folder", lambda self: Path(tiny))
+    assert main([str(run), "--base", "--out", str(tmp_path / "out")], load=engine) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["model"] for row in results["results"]] == ["tiny-arithmetic", "run"]
+    assert results["results"][0]["metrics"]["avg@1"]["value"] == 0.5  # 3 a is even for every other a
+    assert results["scorer"] == f"{own}:even"
+    assert results["sampling"]["max_tokens"] == 8
 
 
 def test_a_second_evaluation_does_not_write_into_the_first(engine, tiny, data, tmp_path, capsys):
