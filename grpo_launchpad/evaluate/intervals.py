@@ -44,7 +44,8 @@ def mean_interval(values: np.ndarray) -> tuple[float, float] | None:
         drawn = (means - mean) / np.sqrt(spread / _informative(means, variances, count))
         quantiles = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         low, high = min(low, quantiles[0]), max(high, quantiles[1])
-    return float(_solve(mean, as_informative, high)), float(_solve(mean, as_informative, low))
+    low, high = _solve(mean, as_informative, high), _solve(mean, as_informative, low)
+    return float(max(0.0, low)), float(min(1.0, high))  # rounding may leave the range
 
 
 def difference_interval(values: np.ndarray) -> tuple[float, float] | None:
