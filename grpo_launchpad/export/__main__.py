@@ -1,6 +1,7 @@
 """Command line: grpo-launchpad export runs/<name>"""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -163,7 +164,14 @@ def _export(path: Path, step: int | None, out: Path | None, adapter_only: bool, 
         for line in card.checks(found, tensors, answered):
             _say(line)
 
-    return write_whole_folder(out, fill)
+    parent_is_new = not out.parent.exists()
+    try:
+        return write_whole_folder(out, fill)
+    except BaseException:
+        if parent_is_new:
+            with contextlib.suppress(OSError):
+                out.parent.rmdir()
+        raise
 
 
 def _is_of(checkpoint: Path, export: Path) -> bool:

@@ -40,7 +40,7 @@ def write(checkpoint: Checkpoint, folder: Path, base: str) -> None:
         config = json.loads((source / CONFIG).read_text(encoding="utf-8")) | {"base_model_name_or_path": base}
         (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         return
-    shards = Shards(checkpoint)
+    shards = Shards(checkpoint.shard_files)
     weights = {
         name.replace(".default.", "."): shards.tensor(name).contiguous() for name in shards if ".lora_" in f".{name}"
     }

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.export import CannotExport
+from grpo_launchpad.export.shards import Shards, load
 from grpo_launchpad.runs.checkpoints import folder_of, steps_in
 from grpo_launchpad.runs.folder import RunFolder
 
@@ -21,7 +22,7 @@ class Checkpoint:
     Attributes:
         step: of training.
         folder: of the actor.
-        shards: "fsdp", a file a rank; "megatron", its distributed checkpoint; "" if ``hugging_face`` has the weights.
+        shards: whether the weights are FSDP's, a file a rank; else ``hugging_face`` has them.
         hugging_face: the folder with the configuration and the tokenizer, and the weights if there are no shards.
         adapter: where it is: "fsdp", in the shards; "peft", a folder of PEFT; "" if all weights were trained.
         world_size: training workers that saved it.
@@ -30,7 +31,7 @@ class Checkpoint:
 
     step: int
     folder: Path
-    shards: str
+    shards: bool
     hugging_face: Path
     adapter: str
     world_size: int
@@ -106,17 +107,15 @@ def _describe(folder: Path, step: int, config: DictConfig) -> Checkpoint:
         if not isinstance(world_size, int):
             raise CannotExport(f"{fsdp}: no world_size in it. The checkpoint is of another verl, or damaged.")
         adapter = "fsdp" if (folder / "lora_train_meta.json").is_file() else ""
-        found = Checkpoint(step, folder, "fsdp", folder / "huggingface", adapter, world_size, config)
+        found = Checkpoint(step, folder, True, folder / "huggingface", adapter, world_size, config)
         _check_ranks(found)
     elif manifest.is_file():
         contents = _read(manifest)
-        peft = bool(contents.get("backend", {}).get("peft"))
-        kept = contents.get("contents", {})
-        shards = "megatron" if "hf_model" not in kept and kept.get("model", {}).get("format") != "huggingface" else ""
+        adapter = "peft" if contents.get("backend", {}).get("peft") else ""
         hugging_face = folder / "model" / "huggingface"
-        found = Checkpoint(
-            step, folder, shards, hugging_face, "peft" if peft else "", contents.get("world_size", 0), config
-        )
+        found = Checkpoint(step, folder, False, hugging_face, adapter, contents.get("world_size", 0), config)
+        if not adapter and hugging_face.is_dir() and not any(hugging_face.glob("*.safetensors")):
+            raise CannotExport(_only_megatron(folder, hugging_face))
     else:
         raise CannotExport(
             f"{folder}: neither {fsdp.name} nor {manifest.name} is in it, which verl 0.9.1 writes.\n"
@@ -125,6 +124,14 @@ def _describe(folder: Path, step: int, config: DictConfig) -> Checkpoint:
     if not (found.hugging_face / "config.json").is_file():
         raise CannotExport(f"{found.hugging_face}: no config.json. The checkpoint is damaged; give --step another one.")
     return found
+
+
+def _only_megatron(folder: Path, hugging_face: Path) -> str:
+    return (
+        f"{folder}: the weights are in Megatron's own form only (use_dist_checkpointing=True).\n"
+        "  verl's merger, on a machine with a GPU, puts them beside it; then export again:\n"
+        f"  python -m verl.model_merger merge --backend megatron --local_dir '{folder}' --target_dir '{hugging_face}'"
+    )
 
 
 def _read(path: Path) -> dict:
@@ -145,6 +152,7 @@ def _check_ranks(checkpoint: Checkpoint) -> None:
             f"{checkpoint.folder}: {len(missing)} of {checkpoint.world_size} shards missing, such as {missing[0]}.\n"
             "  Copy those of every machine into one folder, or give --step another checkpoint."
         )
+    Shards(checkpoint.shard_files)
     steps = {}
     for rank in range(checkpoint.world_size):
         file = checkpoint.folder / f"extra_state_world_size_{checkpoint.world_size}_rank_{rank}.pt"
@@ -157,18 +165,3 @@ def _check_ranks(checkpoint: Checkpoint) -> None:
             f"{checkpoint.folder}: its shards are of different steps ({which}).\n"
             "  Copy the same step from every machine, or give --step another checkpoint."
         )
-
-
-def load(file: Path) -> dict:
-    """Return what torch saved, with the tensors left in the file until they are used.
-
-    Raises:
-        CannotExport: if it cannot be read.
-    """
-    import torch
-
-    try:
-        return torch.load(file, map_location="cpu", weights_only=False, mmap=True)
-    except Exception as error:  # a torn file raises what its broken part happens to mean
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CannotExport(f"{file}: damaged ({first_line[:120]}). Give --step another checkpoint.") from error

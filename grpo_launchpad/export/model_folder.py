@@ -3,22 +3,17 @@
     all weights trained, FSDP       verl's merger puts the shards together
     an adapter                      PEFT merges it into the base; verl's merger would write the base
     Megatron with a bridge          the checkpoint has the Hugging Face folder, which is copied
-    Megatron's own shards           verl's merger, in a process of its own
 
 Weights are bf16, as the rollout engine had them.
 """
 
 import contextlib
 import io
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from grpo_launchpad.export import CannotExport, NotProved, adapter
+from grpo_launchpad.export import CannotExport, adapter
 from grpo_launchpad.export.checkpoint import MODEL, Checkpoint
-from grpo_launchpad.launch.devices import variables_of
 
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
 
@@ -34,16 +29,13 @@ def write(checkpoint: Checkpoint, folder: Path, base: Path, scratch: Path) -> No
 
     Raises:
         CannotExport: if the checkpoint lacks something.
-        NotProved: if verl's merger fails.
         OSError: if the folder cannot be written.
     """
     if checkpoint.adapter:
         _merge_adapter(checkpoint, folder, base, scratch)
-    elif checkpoint.shards == "fsdp":
+    elif checkpoint.shards:
         with contextlib.redirect_stdout(io.StringIO()):
             _merger(checkpoint, folder).merge_and_save()
-    elif checkpoint.shards == "megatron":
-        _merge_megatron(checkpoint, folder)
     else:
         shutil.copytree(checkpoint.hugging_face, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     copy_licence(base, folder)
@@ -92,29 +84,11 @@ def _merge_adapter(checkpoint: Checkpoint, folder: Path, base: Path, scratch: Pa
         merger.save_hf_model_and_tokenizer(dict(merged.state_dict()))
 
 
-def _merge_megatron(checkpoint: Checkpoint, folder: Path) -> None:
-    """Run verl's merger on the device that is here: it starts Megatron in its process."""
-    import torch
-
-    command = [sys.executable, "-P", "-m", "verl.model_merger", "merge", "--backend", "megatron"]
-    command += ["--local_dir", str(checkpoint.folder), "--target_dir", str(folder)]
-    if checkpoint.setting(f"{MODEL}.trust_remote_code"):
-        command.append("--trust-remote-code")
-    variables = {}
-    if not torch.cuda.is_available():
-        command.append("--use_cpu_initialization")
-        variables = {each.name: each.value for each in variables_of("cpu", "megatron") if isinstance(each.value, str)}
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise NotProved(f"verl's merger ended with exit code {done.returncode}: {last}\n  {' '.join(command)}")
-
-
 def needed_bytes(checkpoint: Checkpoint, adapter_only: bool) -> int:
     """Return about how many bytes the folder takes: no more than the checkpoint's weights do."""
     if adapter_only:
         return 64 * 1024**2
-    if checkpoint.shards == "fsdp":
+    if checkpoint.shards:
         return sum(file.stat().st_size for file in checkpoint.shard_files)
     return sum(file.stat().st_size for file in (checkpoint.folder / "model").rglob("*") if file.is_file())
 

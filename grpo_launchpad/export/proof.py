@@ -58,7 +58,7 @@ def prove_tensors(checkpoint: Checkpoint, folder: Path, base: Path, adapter_fold
     if lacking := sorted(original.keys() ^ found.keys()):
         raise NotProved(f"{folder}: {_some(lacking)} only in one of the exported and the base model.")
     addition = adapter.Addition(adapter_folder) if adapter_folder else None
-    shards = Shards(checkpoint) if checkpoint.shards == "fsdp" and not addition else None
+    shards = Shards(checkpoint.shard_files) if checkpoint.shards and not addition else None
     if shards and (lacking := sorted(name for name in shards if name not in found)):
         raise NotProved(f"{folder}: {_some(lacking)} of the checkpoint missing.")
 

@@ -4,29 +4,45 @@ Each rank's file is a state dict of DTensors (``verl/utils/checkpoint/fsdp_check
 mapped into memory, so that a model needs no more of it than its largest tensor.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from torch.distributed.tensor import DTensor
 
 from grpo_launchpad.export import CannotExport
-from grpo_launchpad.export.checkpoint import Checkpoint, load
+
+
+def load(file: Path) -> dict:
+    """Return what torch saved, with the tensors left in the file until they are used.
+
+    Raises:
+        CannotExport: if it cannot be read.
+    """
+    try:
+        return torch.load(file, map_location="cpu", weights_only=False, mmap=True)
+    except Exception as error:  # a torn file raises what its broken part happens to mean
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CannotExport(f"{file}: damaged ({first_line[:120]}). Give --step another checkpoint.") from error
 
 
 class Shards:
     """The weights of an FSDP checkpoint by name, in the precision in which they were saved."""
 
-    def __init__(self, checkpoint: Checkpoint):
-        """Map the files.
+    def __init__(self, files: Sequence[Path]):
+        """Map the files of the ranks, in their order.
 
         Raises:
             CannotExport: if one cannot be read, or they do not have the same tensors.
         """
-        self.folder = checkpoint.folder
-        self.ranks = [load(file) for file in checkpoint.shard_files]
+        self.folder = files[0].parent
+        self.ranks = [load(file) for file in files]
         for number, rank in enumerate(self.ranks):
             if rank.keys() != self.ranks[0].keys():
-                raise CannotExport(f"{self.folder}: the shards of rank 0 and rank {number} are of different models.")
+                raise CannotExport(
+                    f"{self.folder}: the shards of rank 0 and rank {number} are of different models.\n"
+                    "  Copy the same checkpoint from every machine, or give --step another one."
+                )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.ranks[0])

@@ -219,10 +219,14 @@ def test_an_export_of_an_earlier_checkpoint_of_the_step_is_not_taken_for_the_new
         export_model(made.path, engine=False)
 
 
-def test_megatrons_own_shards_without_their_folder_are_named(run, refused):
+def test_megatrons_own_form_alone(run, refused):
     made = run()
-    shutil.rmtree(actor(made))
-    (actor(made) / "model").mkdir(parents=True)
+    folder = actor(made)
+    (folder / "fsdp_config.json").unlink()
+    (folder / "model").mkdir()
+    shutil.move(folder / "huggingface", folder / "model" / "huggingface")
     manifest = {"backend": {"peft": False}, "contents": {"model": {"format": "megatron_dist_checkpoint"}}}
-    (actor(made) / "ckpt_contents.json").write_text(json.dumps(manifest))
-    assert "no config.json" in refused(made)
+    (folder / "ckpt_contents.json").write_text(json.dumps(manifest))
+    said = refused(made)
+    assert "the weights are in Megatron's own form only" in said
+    assert f"--backend megatron --local_dir '{folder}' --target_dir '{folder / 'model' / 'huggingface'}'" in said
