@@ -1,12 +1,13 @@
 """Stands for a trainer: moves the tiny model's weights and saves checkpoints with verl's own manager.
 
-    python train.py FOLDER RANK WORLD_SIZE
+    python train.py FOLDER
 
-FOLDER/<case>/checkpoints/global_step_2 as verl writes it, and FOLDER/<case>/logits.pt: what the trainer computes, in
-bf16 as in training, for the tokens of QUESTIONS. Cases: "full", "adapter"; with two ranks also "hybrid" sharding.
+FOLDER/<world size>/<case>/checkpoints/global_step_2 as verl writes it, and logits.pt beside it: what the trainer
+computes, in bf16 as in training, for the tokens of QUESTIONS. Cases: "full", "adapter"; of two ranks also "hybrid"
+sharding.
 """
 
-import json
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -58,12 +59,25 @@ def train(case: str, folder: Path, world_size: int) -> None:
         torch.save(logits, folder / case / "logits.pt")
 
 
-if __name__ == "__main__":
-    folder, rank, world_size = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    os.environ.update(RANK=rank, WORLD_SIZE=str(world_size))
+def work(folder: Path, rank: int, world_size: int) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(world_size))
+    torch.set_num_threads(1)
     store = torch.distributed.FileStore(str(folder / "store"), world_size)
-    torch.distributed.init_process_group("gloo", store=store, rank=int(rank), world_size=world_size)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=world_size)
     for case in ("full", "adapter", *(["hybrid"] if world_size > 1 else [])):
         train(case, folder, world_size)
     torch.distributed.destroy_process_group()
-    (folder / f"done.{rank}").write_text(json.dumps("done"))
+
+
+if __name__ == "__main__":
+    forked = multiprocessing.get_context("fork")  # what is imported takes ten times as long as the work
+    ranks = []
+    for world_size in (1, 2):
+        folder = Path(sys.argv[1]) / str(world_size)
+        folder.mkdir()
+        ranks += [forked.Process(target=work, args=(folder, rank, world_size)) for rank in range(world_size)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join()
+    sys.exit(max(abs(process.exitcode) for process in ranks))
