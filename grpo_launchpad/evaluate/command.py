@@ -13,6 +13,7 @@ from grpo_launchpad.evaluate.presets import DEFAULT, MAX_TOKENS, PRESETS
 from grpo_launchpad.evaluate.problems import read_problems
 from grpo_launchpad.evaluate.scoring import Scorer
 from grpo_launchpad.evaluate.tables import markdown
+from grpo_launchpad.inference.arguments import MODEL, MODEL_HELP, add_tensor_parallel, count
 from grpo_launchpad.inference.engine import Engine, EngineError, VllmEngine
 from grpo_launchpad.inference.model_argument import (
     ModelArgument,
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"presets:\n{presets}\n\nThe same command again goes on where it was stopped, or killed.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("models", nargs="+", metavar="MODEL|RUN[:STEP]", help="a folder, owner/name, or runs/<name>")
+    parser.add_argument("models", nargs="+", metavar=MODEL, help=MODEL_HELP)
     parser.add_argument(
         "--data", nargs="+", type=Path, metavar="FILE", help="verl parquet or JSON Lines; of a run: its held-out rows"
     )
@@ -71,16 +72,16 @@ def _parser() -> argparse.ArgumentParser:
         "--base", action="store_true", help="also the model that the run started from, before the others"
     )
     parser.add_argument("--preset", choices=PRESETS, help=f"how answers are sampled (default: {DEFAULT})")
-    parser.add_argument("--samples", type=_count, metavar="N", help="answers a problem, instead of the preset's")
+    parser.add_argument("--samples", type=count, metavar="N", help="answers a problem, instead of the preset's")
     parser.add_argument(
         "--max-tokens",
-        type=_count,
+        type=count,
         metavar="N",
         help="that an answer may have (default: the preset's, the run's, or 4096)",
     )
-    parser.add_argument("--rows", type=_count, metavar="N", help="of each file, only the first N")
+    parser.add_argument("--rows", type=count, metavar="N", help="of each file, only the first N")
     parser.add_argument("--seed", type=int, default=0, help="of the sampling (default: 0)")
-    parser.add_argument("--tensor-parallel", type=_count, default=1, metavar="N", help="GPUs that share the model")
+    add_tensor_parallel(parser)
     parser.add_argument("--out", type=Path, help="folder (default: evaluations/<files>-<preset>)")
     return parser
 
@@ -174,12 +175,6 @@ def write(out: Path, results: dict, problems: list[dict]) -> None:
         write_whole(out / "results.svg", draw(results))
     except OSError as error:
         raise EvaluationError(f"{out}: {error.strerror}. Make room and run the same command again") from error
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 if __name__ == "__main__":

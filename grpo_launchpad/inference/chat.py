@@ -4,9 +4,10 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from grpo_launchpad.inference.arguments import add_model, temperature
 from grpo_launchpad.inference.engine import Request, Sampling, VllmEngine
 from grpo_launchpad.inference.model_argument import read_model_argument
-from grpo_launchpad.inference.predict import MAX_TOKENS, MISTAKES, add_model, form_of_run, open_model, pieces
+from grpo_launchpad.inference.predict import MAX_TOKENS, MISTAKES, form_of_run, open_model, pieces
 from grpo_launchpad.inference.prompts import Prompts
 from grpo_launchpad.inference.question import QuestionForm
 
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None, *, load: Callable[..., VllmEngine] 
         description=f"Talk to a model, or a run's model. {NEW} begins afresh, an empty line or Ctrl-D ends.",
     )
     add_model(parser)
-    parser.add_argument("--temperature", type=float, default=0.6, help="default: 0.6")
+    parser.add_argument("--temperature", type=temperature, default=0.6, metavar="T", help="default: 0.6")
     args = parser.parse_args(arguments)
     try:
         model = read_model_argument(args.model)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from grpo_launchpad.inference.arguments import add_model, count, temperature
 from grpo_launchpad.inference.engine import EngineError, Request, Sampling, VllmEngine, prepare_environment
 from grpo_launchpad.inference.model_argument import ModelArgument, ModelArgumentError, read_model_argument
 from grpo_launchpad.inference.prompts import PromptError, Prompts
@@ -26,8 +27,12 @@ def main(arguments: list[str] | None = None, *, load: Callable[..., VllmEngine] 
     add_model(parser)
     parser.add_argument("question", nargs="?", help="- reads it from the standard input")
     parser.add_argument("--file", type=Path, help="questions: .txt, one a line; .jsonl or .parquet with 'prompt'")
-    parser.add_argument("--temperature", type=float, default=0.0, help="default: 0, the likeliest answer")
-    parser.add_argument("--max-tokens", type=int, help="that an answer may have (default: the run's, or 2048)")
+    parser.add_argument(
+        "--temperature", type=temperature, default=0.0, metavar="T", help="default: 0, the likeliest answer"
+    )
+    parser.add_argument(
+        "--max-tokens", type=count, metavar="N", help="that an answer may have (default: the run's, or 2048)"
+    )
     args = parser.parse_args(arguments)
     if (args.question is None) == (args.file is None):
         parser.error('give a question, or --file FILE: grpo-launchpad predict RUN "What is 3 + 4?"')
@@ -52,12 +57,6 @@ def main(arguments: list[str] | None = None, *, load: Callable[..., VllmEngine] 
         print(f"error: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 2)
     return 0
-
-
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which model answers."""
-    parser.add_argument("model", metavar="MODEL|RUN[:STEP]", help="a folder, owner/name, or runs/<name>")
-    parser.add_argument("--tensor-parallel", type=int, default=1, metavar="N", help="GPUs that share the model")
 
 
 def form_of_run(model: ModelArgument) -> QuestionForm:

@@ -6,9 +6,9 @@ import os
 import socket
 import sys
 
+from grpo_launchpad.inference.arguments import add_model
 from grpo_launchpad.inference.engine import is_cpu_build, prepare_environment
 from grpo_launchpad.inference.model_argument import ModelArgument, ModelArgumentError, read_model_argument
-from grpo_launchpad.inference.predict import add_model
 
 HOST = "127.0.0.1"
 PORT = 8000

@@ -140,8 +140,15 @@ def test_bad_questions(tmp_path, capsys):
     assert "No such file" in capsys.readouterr().err
     assert predict.main(["tiny-arithmetic", "7+" * 40], load=Adder) == 2
     assert "reads 64; shorten it" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        predict.main(["tiny-arithmetic"], load=Adder)
+    for arguments, message in (
+        ([], "give a question, or --file FILE"),
+        (["1+1=", "--temperature", "-1"], "'-1' is no temperature"),
+        (["1+1=", "--temperature", "nan"], "'nan' is no temperature"),
+        (["1+1=", "--max-tokens", "0"], "'0' is not a whole number above 0"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            predict.main(["tiny-arithmetic", *arguments], load=Adder)
+        assert message in capsys.readouterr().err
 
 
 def test_a_run_without_configuration_and_an_adapter_alone(run, tmp_path):
