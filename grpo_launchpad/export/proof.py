@@ -62,15 +62,16 @@ def prove_tensors(checkpoint: Checkpoint, folder: Path, base: Path, adapter_fold
     if shards and (lacking := sorted(name for name in shards if name not in found)):
         raise NotProved(f"{folder}: {_some(lacking)} of the checkpoint missing.")
 
-    wrong, changed, rounded_away, unchanged, parameters = [], 0, 0, 0, 0
+    if addition and checkpoint.shards:
+        _check_base(checkpoint, original)
+    wrong, changed, rounded_away, total, parameters = [], 0, 0, 0, 0
     seen: set[int] = set()
     for name, tensor in found.items():
-        if tensor.data_ptr() in seen and tensor.numel():  # tied to one before
+        if tensor.data_ptr() in seen:  # tied to one before
             continue
         seen.add(tensor.data_ptr())
-        parameters += tensor.numel()
         before = original[name]
-        trained = True
+        trained = False  # as far as there is something that says so
         if shards and name in shards:
             saved = shards.tensor(name)
             trained = not torch.equal(saved, before.to(saved.dtype))
@@ -80,9 +81,9 @@ def prove_tensors(checkpoint: Checkpoint, folder: Path, base: Path, adapter_fold
         else:
             right = True
         differs = not torch.equal(tensor, before.to(tensor.dtype))
+        total, parameters = total + 1, parameters + tensor.numel()
         changed += differs
-        rounded_away += trained and not differs and bool(shards or addition)
-        unchanged += not differs and not (trained and bool(shards or addition))
+        rounded_away += trained and not differs
         if not right:
             wrong.append(name)
     if wrong:
@@ -92,14 +93,24 @@ def prove_tensors(checkpoint: Checkpoint, folder: Path, base: Path, adapter_fold
             f"{folder}: no tensor differs from the base model {checkpoint.base}: this is the base, or the training "
             "changed it by less than bf16 can hold."
         )
-    return Tensors(
-        total=changed + rounded_away + unchanged,
-        parameters=parameters,
-        changed=changed,
-        rounded_away=rounded_away,
-        unchanged=unchanged,
-        as_the_checkpoint=bool(shards or addition),
-    )
+    return Tensors(total, parameters, changed, rounded_away, total - changed - rounded_away, bool(shards or addition))
+
+
+def _check_base(checkpoint: Checkpoint, original: dict[str, torch.Tensor]) -> None:
+    """Check that an adapter was merged into the base that it was trained on, whose weights are frozen in its shards."""
+    shards = Shards(checkpoint.shard_files)
+    changed = []
+    for name in shards:
+        if ".lora_" not in name:
+            before = original[name.removeprefix(adapter.PREFIX).replace(".base_layer.", ".")]
+            frozen = shards.tensor(name)
+            if not torch.equal(frozen, before.to(frozen.dtype)):
+                changed.append(name)
+    if changed:
+        raise NotProved(
+            f"the base model {checkpoint.base} is not the one that the run trained: {_some(changed)} another. "
+            "Put it back as it was."
+        )
 
 
 def _is_merged(tensor: torch.Tensor, before: torch.Tensor, addition: adapter.Addition, name: str) -> tuple[bool, bool]:

@@ -206,6 +206,14 @@ def test_a_merge_that_went_wrong_is_caught(run, what):
         proved(made, folder, peft)
 
 
+def test_a_base_that_was_changed_after_the_training_is_caught(run, tmp_path, capsys):
+    base = shutil.copytree(TINY_FOLDER, tmp_path / "base")
+    made = run("adapter", 2, **{"actor_rollout_ref.model.path": str(base)})
+    change(base, lambda tensors: tensors[QUERY].add_(1e-3))
+    assert main([str(made.path), "--no-engine"]) == 1
+    assert f"the base model {base} is not the one that the run trained" in capsys.readouterr().err
+
+
 def test_the_formula_is_pefts(run):
     peft = export_model(run("adapter", 1).path, adapter_only=True)
     addition = adapter.Addition(peft)
