@@ -94,7 +94,7 @@ def score(
     line = solution_str[marker + 4 :].strip(" \n") if marker >= 0 else ""
     if PLAIN.fullmatch(line) and PLAIN.fullmatch(ground_truth):
         correct = int(line) == int(ground_truth)
-        return {"score": float(correct) + format_weight, "acc": float(correct), "format": 1.0, "pred": as_vote(line)}
+        return {"score": float(correct) + format_weight, "acc": float(correct), "format": 1.0, "pred": str(int(line))}
     truth = _truth(ground_truth)
     if not solution_str.isascii():
         solution_str = solution_str.translate(_COMMON)
@@ -107,8 +107,8 @@ def score(
         correct = well_formed and numbers[0] is not None and numbers[0] == truth
     else:
         well_formed = False
-        correct = method == "flexible" and truth is not None and _states(solution_str, truth)
-        answer = NO_ANSWER if method == "strict" else _vote(solution_str)
+        judged = method == "flexible" and truth is not None
+        correct, answer = _states(solution_str, truth) if judged else (False, NO_ANSWER)
     return {
         "score": float(correct) + format_weight * float(well_formed),
         "acc": float(correct),
@@ -137,29 +137,27 @@ def _answer_line(text: str) -> str | None:
     return None
 
 
-def _states(response: str, truth: Fraction) -> bool:
-    """Return whether a response without ``####`` gives this number: in tags, in its last box, or in words."""
+def _states(response: str, truth: Fraction) -> tuple[bool, str]:
+    """Return whether a response without ``####`` gives this number, in tags, in its last box or in words; and what it
+    gives there, as a vote."""
     tags = answer_in_tags(response)
     if tags is not None:
-        return _is(tags, truth) or _is(value_stated(tags[-TAIL:]), truth)
+        value = value_stated(tags[-TAIL:])
+        return _is(tags, truth) or _is(value, truth), _vote(value or tags)
     box = last_boxed(response) if "box" in response else None
     if box is not None:
-        return _is(box, truth)
+        return _is(box, truth), _vote(box)
     if "\\boxed" in response and has_open_box(response):
-        return False
+        return False, NO_ANSWER
     stated = stated_answer(response)
-    return stated is not None and (numbers := _numbers(stated)) != [] and numbers[-1] == truth
+    numbers = _numbers(stated) if stated is not None else []
+    known = numbers != [] and numbers[-1] is not None
+    return known and numbers[-1] == truth, str(numbers[-1]) if known else as_vote(stated)
 
 
-def _vote(response: str) -> str:
-    """Return what a response without ``####`` gives as its answer, read where ``_states`` reads it."""
-    text = answer_in_tags(response) or (last_boxed(response) if "box" in response else None)
-    if text is None and not ("\\boxed" in response and has_open_box(response)):
-        text = stated_answer(response)
-    if text is None or len(text) > TAIL:
-        return NO_ANSWER
-    numbers = _numbers(text)
-    return str(numbers[-1]) if numbers and numbers[-1] is not None else as_vote(text)
+def _vote(text: str) -> str:
+    numbers = _numbers(text) if len(text) <= TAIL else []
+    return str(numbers[0]) if len(numbers) == 1 and numbers[0] is not None else as_vote(text)
 
 
 def _is(text: str | None, truth: Fraction) -> bool:
