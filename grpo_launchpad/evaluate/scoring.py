@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class Scorer:
             RowsError: if the run's reward function cannot be loaded.
         """
         self.is_own = settings is None or settings.reward_path == OWN_SCORERS
-        self.says_answers = False
+        self.says_answers = self._failed = False
         self._kwargs: Mapping[str, object] = dict(settings.reward_kwargs) if settings else {}
         self._function: Callable = compute_score
         rewards = self._kwargs.get("rewards")
@@ -96,7 +97,11 @@ class Scorer:
             if not isinstance(found, Mapping):
                 return Verdict(float(found), float(found), None, False)
             score, answer = float(found["score"]), found.get("pred")
-        except Exception:  # a user's function may raise anything; verl would end the run
+        except Exception as error:  # a user's function may raise anything; verl would end the run
+            if not self._failed:
+                self._failed = True
+                what = f"{type(error).__name__}: {str(error)[:300]}"
+                print(f"note: {self.name} failed on row {problem.number} of {problem.data}: {what}", file=sys.stderr)
             return Verdict(0.0, 0.0, None, True)
         answer = None if answer in (None, "") else str(answer)
         return Verdict(score, float(found.get("acc", score)), answer, bool(found.get("scorer_error")))

@@ -186,7 +186,7 @@ def test_a_model_that_cannot_be_loaded_leaves_nothing(tiny, data, tmp_path, caps
     assert not out.exists()
 
 
-def test_the_reward_function_of_a_run_scores_its_evaluation(engine, tiny, data, tmp_path, monkeypatch):
+def test_the_reward_function_of_a_run_scores_its_evaluation(engine, tiny, data, tmp_path, monkeypatch, capsys):
     """A user's own function, in a file of his, which returns a number alone: here 1 for an even sum."""
     own = tmp_path / "own.py"
     own.write_text(
@@ -209,6 +209,12 @@ def test_the_reward_function_of_a_run_scores_its_evaluation(engine, tiny, data, 
     assert results["results"][0]["metrics"]["avg@1"]["value"] == 0.5  # 3 a is even for every other a
     assert results["scorer"] == f"{own}:even"
     assert results["sampling"]["max_tokens"] == 8
+    own.write_text(own.read_text().replace("return ", "return 1 / 0 + "))
+    assert main([str(run), "--out", str(tmp_path / "out")], load=engine) == 0
+    told = capsys.readouterr()
+    assert f"{own}:even failed on row 1 of sums/test: ZeroDivisionError" in told.err
+    assert told.err.count("failed on row") == 1
+    assert "gave no verdict on 100.0% of run's answers" in told.out
 
 
 def test_a_second_evaluation_does_not_write_into_the_first(engine, tiny, data, tmp_path, capsys):
