@@ -67,14 +67,18 @@ def _config(checkpoint: Checkpoint, names: set[str], base: str):
             ) from error
         config.base_model_name_or_path, config.inference_mode = base, True
         return config
+    # Names of whole paths: "all-linear", or the last part of a path, means other layers to a reader of the adapter than
+    # to verl, which leaves some out, such as a vision tower.
+    layers = {name.removeprefix(PREFIX).rsplit(".lora_", 1)[0].removesuffix(".base_layer") for name in names}
+    parameters = list(checkpoint.setting(f"{MODEL}.target_parameters") or [])
+    of_parameters = tuple(parameter.rpartition(".")[0] for parameter in parameters)
     trained = json.loads((checkpoint.folder / "lora_train_meta.json").read_text(encoding="utf-8"))
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=trained["r"],
         lora_alpha=trained["lora_alpha"],
-        # "all-linear" means other layers to a reader of the adapter than to verl, which leaves some out
-        target_modules=sorted({name.rsplit(".lora_", 1)[0].rsplit(".", 1)[-1] for name in names}),
-        target_parameters=list(checkpoint.setting(f"{MODEL}.target_parameters") or []) or None,
+        target_modules=sorted(layer for layer in layers if not (of_parameters and layer.endswith(of_parameters))),
+        target_parameters=parameters or None,
         bias="none",
         inference_mode=True,
         base_model_name_or_path=base,

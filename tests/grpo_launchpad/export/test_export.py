@@ -81,11 +81,8 @@ def test_an_adapter_is_exported_as_peft_has_it(run):
     folder = export_model(made.path, adapter_only=True)
     assert folder.name == "step_2.adapter"
     config = json.loads((folder / "adapter_config.json").read_text())
-    assert (config["r"], config["lora_alpha"], sorted(config["target_modules"])) == (
-        4,
-        16,
-        ["down_proj", "q_proj", "v_proj"],
-    )
+    assert (config["r"], config["lora_alpha"], len(config["target_modules"])) == (4, 16, 6)
+    assert "model.layers.1.mlp.down_proj" in config["target_modules"]
     base = AutoModelForCausalLM.from_pretrained(TINY_FOLDER, dtype=torch.bfloat16)
     assert_rounded_no_worse_than_in_training(made, PeftModel.from_pretrained(base, folder), folder)
     assert ModelCard.load(folder / "README.md").data.library_name == "peft"
