@@ -144,12 +144,13 @@ def _export(path: Path, step: int | None, out: Path | None, adapter_only: bool, 
     model_folder.check_space(out, model_folder.needed_bytes(found, adapter_only))
 
     def fill(folder: Path) -> None:
-        tensors = answered = None
+        answered = None
         with tempfile.TemporaryDirectory() as temporary:
             scratch = Path(temporary)
             if adapter_only:
                 adapter.write(found, folder, found.base)
                 model_folder.copy_licence(base, folder)
+                tensors = proof.prove_adapter(folder)
             else:
                 _say(f"step {found.step}: writing the model")
                 model_folder.write(found, folder, base, scratch)

@@ -34,7 +34,7 @@ TRAINING = (
 
 
 def write(
-    folder: Path, run: Run, checkpoint: Checkpoint, base: Path, tensors: Tensors | None, answers: Answers | None
+    folder: Path, run: Run, checkpoint: Checkpoint, base: Path, tensors: Tensors | int, answers: Answers | None
 ) -> None:
     """Write the card of an export into its folder, and the learning curve beside it.
 
@@ -43,9 +43,10 @@ def write(
         run: that trained it.
         checkpoint: that was exported.
         base: the folder of the model that was trained.
-        tensors: what was found of them; None for an adapter alone.
+        tensors: what was found of them; of an adapter alone, how many layers it changes.
         answers: what was found of the answers; None if the rollout engine was not started.
     """
+    is_adapter = isinstance(tensors, int)
     curve = learning_curve(run)
     if curve:
         (folder / "learning_curve.svg").write_text(curve, encoding="utf-8")
@@ -58,8 +59,8 @@ def write(
     card = ModelCardData(
         model_name=name,
         base_model=checkpoint.base if on_hub else None,
-        base_model_relation=("adapter" if tensors is None else "finetune") if on_hub else None,
-        library_name="peft" if tensors is None else "transformers",
+        base_model_relation=("adapter" if is_adapter else "finetune") if on_hub else None,
+        library_name="peft" if is_adapter else "transformers",
         pipeline_tag="image-text-to-text" if picture else "text-generation",
         license=licence,
         datasets=sorted({file["hub"] for file in data if file.get("hub")}) or None,
@@ -77,7 +78,7 @@ def write(
         task=run.identity.get("task"),
         step=checkpoint.step,
         run=run.identity.get("name"),
-        adapter=tensors is None,
+        adapter=is_adapter,
         scores=[
             {"data": source, "before": "not measured" if before is None else f"{before:.1%}", "after": f"{after:.1%}"}
             for source, (before, after) in scores.items()
@@ -96,19 +97,17 @@ def write(
     ).save(folder / "README.md")
 
 
-def checks(checkpoint: Checkpoint, tensors: Tensors | None, answers: Answers | None) -> list[str]:
-    """Return what was checked of an export and what was found, one sentence each."""
-    found = []
-    if tensors:
-        found.append(
-            f"{tensors.total} tensors, {tensors.parameters:,} parameters, all finite; transformers loads them all."
-        )
-        if tensors.as_the_checkpoint:
-            found.append(f"Each is what the checkpoint of step {checkpoint.step} holds, rounded to bf16.")
-        line = f"{tensors.changed} differ from the base model"
-        if tensors.rounded_away:
-            line += f"; {tensors.rounded_away} were changed by less than bf16 can hold"
-        found.append(line + (f"; {tensors.unchanged} are the base model's." if tensors.unchanged else "."))
+def checks(checkpoint: Checkpoint, tensors: Tensors | int, answers: Answers | None) -> list[str]:
+    """Return what was checked of an export and what was found, one sentence each; arguments as ``write`` has them."""
+    if isinstance(tensors, int):
+        return [f"All numbers are finite, and {tensors} layers of the base model are changed."]
+    found = [f"{tensors.total} tensors, {tensors.parameters:,} parameters, all finite; transformers loads them all."]
+    if tensors.as_the_checkpoint:
+        found.append(f"Each is what the checkpoint of step {checkpoint.step} holds, rounded to bf16.")
+    line = f"{tensors.changed} differ from the base model"
+    if tensors.rounded_away:
+        line += f"; {tensors.rounded_away} were changed by less than bf16 can hold"
+    found.append(line + (f"; {tensors.unchanged} are the base model's." if tensors.unchanged else "."))
     if answers is None:
         found.append("The rollout engine was not asked.")
     elif answers.reason:

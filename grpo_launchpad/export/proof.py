@@ -96,6 +96,20 @@ def prove_tensors(checkpoint: Checkpoint, folder: Path, base: Path, adapter_fold
     return Tensors(total, parameters, changed, rounded_away, total - changed - rounded_away, bool(shards or addition))
 
 
+def prove_adapter(folder: Path) -> int:
+    """Check that an adapter's numbers are finite and that it adds something; return how many layers it changes.
+
+    Raises:
+        NotProved: if not.
+    """
+    addition = adapter.Addition(folder)
+    _check_finite(folder)
+    changed = sum(bool(addition.of(name).any()) for name in addition.parts) + len(addition.other)
+    if not changed:
+        raise NotProved(f"{folder}: the adapter adds nothing to the base model: no training step moved it.")
+    return changed
+
+
 def _check_base(checkpoint: Checkpoint, original: dict[str, torch.Tensor]) -> None:
     """Check that an adapter was merged into the base that it was trained on, whose weights are frozen in its shards."""
     shards = Shards(checkpoint.shard_files)

@@ -88,6 +88,20 @@ def test_an_adapter_is_exported_as_peft_has_it(run):
     assert ModelCard.load(folder / "README.md").data.library_name == "peft"
 
 
+@pytest.mark.parametrize(("spoilt", "said"), [(0.0, "the adapter adds nothing"), (float("inf"), "not finite")])
+def test_an_adapter_that_is_worth_nothing_is_not_exported(run, capsys, spoilt, said):
+    made = run("adapter", 1)
+    shard = made.checkpoints / "global_step_2" / "actor" / "model_world_size_1_rank_0.pt"
+    state = torch.load(shard, weights_only=False)
+    for name, tensor in state.items():
+        if "lora_B" in name:
+            tensor.to_local().fill_(spoilt)
+    torch.save(state, shard)
+    assert main([str(made.path), "--adapter"]) == 1
+    assert said in capsys.readouterr().err
+    assert not (made.path / "export").exists()
+
+
 def test_the_adapter_of_megatron_is_merged_into_the_base(run):
     made = run("adapter")
     actor = made.checkpoints / "global_step_2" / "actor"
