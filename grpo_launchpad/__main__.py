@@ -12,7 +12,15 @@ VERBS = {
     "launch": ("grpo_launchpad.launch.verbs", "start, or resume, a launcher by its name"),
     "check": ("grpo_launchpad.launch.verbs", "check a launcher, and show where each of its values comes from"),
     "watch": ("grpo_launchpad.watch.__main__", "show what a run is doing, and what is wrong with it"),
+    "evaluate": ("grpo_launchpad.evaluate.command", "measure models on held-out rows: pass@k, maj@k, with intervals"),
+    "predict": ("grpo_launchpad.inference.predict", "ask a run's model, or any other, a question"),
+    "chat": ("grpo_launchpad.inference.chat", "talk to a run's model, or any other, in the terminal"),
+    "serve": (
+        "grpo_launchpad.inference.serve",
+        "serve a run's model, or any other, on this machine (OpenAI's interface)",
+    ),
     "report": ("grpo_launchpad.report.__main__", "write the report of a run"),
+    "export": ("grpo_launchpad.export.__main__", "write a run's model as a Hugging Face folder that proves itself"),
     "models": ("grpo_launchpad.models", "fetch or make a model, and print its folder"),
 }
 

@@ -1,4 +1,5 @@
-"""Snapshots from the Hugging Face hub and from ModelScope: one attempt each, a short reason when it fails."""
+"""Snapshots from the Hugging Face hub and from ModelScope, and a folder to the former: one attempt each, a short reason
+when it fails."""
 
 import os
 from pathlib import Path
@@ -98,6 +99,52 @@ def from_modelscope(
             raise HubError("not in its cache") from None
         raise HubError(f"not to be had from {endpoint}: {_deepest_cause(error)}") from error
     return Path(snapshot)
+
+
+def check_upload(repo_id: str) -> None:
+    """Check that something can be uploaded to a repository of the Hugging Face hub, as far as reading it tells.
+
+    Raises:
+        HubError: with the reason.
+    """
+    import httpx
+    from huggingface_hub import HfApi, errors, get_token, is_offline_mode
+    from huggingface_hub.constants import ENDPOINT
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo_id)
+    except errors.HFValidationError:
+        raise HubError("not a repository name (owner/name)") from None
+    if "/" not in repo_id:
+        raise HubError("not a repository name (owner/name)")
+    if is_offline_mode():
+        raise HubError("HF_HUB_OFFLINE is set")
+    if not get_token():
+        raise HubError("no token: run `hf auth login`, or set HF_TOKEN")
+    try:
+        HfApi().whoami()
+    except errors.HfHubHTTPError as error:
+        raise HubError(f"{ENDPOINT} does not accept the token ({_deepest_cause(error)})") from None
+    except (OSError, httpx.HTTPError) as error:
+        raise HubError(f"{ENDPOINT} cannot be reached: {_deepest_cause(error)}") from error
+
+
+def to_hugging_face(folder: Path, repo_id: str) -> str:
+    """Upload a folder to a repository, which is made, private, if it is not there; return its address.
+
+    Raises:
+        HubError: with the reason.
+    """
+    import httpx
+    from huggingface_hub import HfApi, errors
+
+    try:
+        address = HfApi().create_repo(repo_id, private=True, exist_ok=True)
+        HfApi().upload_folder(folder_path=folder, repo_id=repo_id)
+    except (OSError, ValueError, httpx.HTTPError, errors.HfHubHTTPError) as error:
+        raise HubError(f"could not be uploaded: {_deepest_cause(error)}") from error
+    return str(address)
 
 
 def _in_modelscope_cache(repo_id: str) -> bool:

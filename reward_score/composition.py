@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 from reward_score.components import COSTS, PENALTIES, TASK_KEYS, VERDICT, Component, component, fits
 from reward_score.data_sources import scorer_of
+from reward_score.vote import NO_ANSWER
 
 logger = logging.getLogger("reward_score")
 
@@ -137,6 +138,10 @@ class Composition:
         return ",".join(map(str, self.terms))
 
     def score(self, sample: Sample) -> dict[str, float]:
+        """Score one response, see ``score_and_answer``. Never raises."""
+        return self.score_and_answer(sample)[0]
+
+    def score_and_answer(self, sample: Sample) -> tuple[dict[str, float], str | None]:
         """Score one response. Never raises.
 
         Returns:
@@ -145,11 +150,13 @@ class Composition:
             the value of each component under its name, before its weight; without terms the task's ``format``.
             ``scorer_error``: 1.0 if something failed that the score is made of, whose value is then 0.0, else 0.0.
             Each kind of failure is logged once. A verdict that no component asks for is none of these.
+            Beside them the answer that the task's scorer read, "" for none or if it failed; None if answers to the task
+            cannot be counted.
         """
-        response, truth, task = _text(sample.response), None, None
+        response, truth, task, answer = _text(sample.response), None, None, NO_ANSWER
         if response is None:
             log_failure(sample.data_source, "the response", TypeError(f"{type(sample.response).__name__}, not a text"))
-            return {"score": 0.0, "acc": 0.0, **dict.fromkeys(self.names(), 0.0), SCORER_ERROR: 1.0}
+            return {"score": 0.0, "acc": 0.0, **dict.fromkeys(self.names(), 0.0), SCORER_ERROR: 1.0}, answer
         if response is not sample.response:
             sample = sample._replace(response=response)
         failed = False
@@ -157,12 +164,13 @@ class Composition:
             truth = plain_truth(sample.ground_truth)
             found = scorer_of(sample.data_source)(response, truth, **sample.options)
             task = {key: _number(found[key]) for key in TASK_RESULT}
+            answer = found.get("pred")
             if found.get(SCORER_ERROR):  # a scorer that knows of its failure
                 failed = self._task_failed(sample, RuntimeError("gave no verdict"))
         except Exception as error:
             failed = self._task_failed(sample, error)
         if not self.terms:
-            return {**(task or dict.fromkeys(TASK_RESULT, 0.0)), SCORER_ERROR: float(failed)}
+            return {**(task or dict.fromkeys(TASK_RESULT, 0.0)), SCORER_ERROR: float(failed)}, answer
 
         values = {}
         for term in self.terms:
@@ -173,7 +181,7 @@ class Composition:
         if not math.isfinite(total):
             failed, total = True, 0.0
             log_failure(sample.data_source, "the weighted sum", OverflowError("is not finite"))
-        return {"score": total, "acc": task["acc"] if task else 0.0, **values, SCORER_ERROR: float(failed)}
+        return {"score": total, "acc": task["acc"] if task else 0.0, **values, SCORER_ERROR: float(failed)}, answer
 
     def _task_failed(self, sample: Sample, error: Exception) -> bool:
         """Log that the task's scorer failed, if the score needs it, and say whether it does."""

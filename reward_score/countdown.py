@@ -23,6 +23,7 @@ from fractions import Fraction
 
 from reward_score.extraction import answer_region, tagged
 from reward_score.ground_truth import opened
+from reward_score.vote import NO_ANSWER, as_vote
 
 # An equation has a few short numbers; the limits bound the parser and the size of the fractions.
 MAX_LENGTH = 500
@@ -57,7 +58,7 @@ class _NotAnEquationError(ValueError):
     """The text is not an arithmetic expression within the limits."""
 
 
-def score(solution_str: str, ground_truth: object) -> dict[str, float]:
+def score(solution_str: str, ground_truth: object) -> dict[str, float | str]:
     """Score one response.
 
     Args:
@@ -68,6 +69,7 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
         ``acc``: 1.0 if the equation uses every number exactly once and equals the target, else 0.0.
         ``format``: 1.0 if the answer is a well-formed equation, else 0.0.
         ``score``: 1.0 if right, 0.1 if only well-formed, else 0.0.
+        ``pred``: the equation without spaces, "" if there is none.
 
     Raises:
         ValueError: if the ground truth has another form.
@@ -77,9 +79,9 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
     try:
         tree, tail = _parse(answer or "")
     except _NotAnEquationError:
-        return {"score": 0.0, "acc": 0.0, "format": 0.0}
+        return {"score": 0.0, "acc": 0.0, "format": 0.0, "pred": NO_ANSWER}
     right = Counter(_numbers(tree)) == Counter(numbers) and tail in (None, target) and _equals(tree, target)
-    return {"score": 1.0 if right else WELL_FORMED, "acc": float(right), "format": 1.0}
+    return {"score": 1.0 if right else WELL_FORMED, "acc": float(right), "format": 1.0, "pred": as_vote(answer)}
 
 
 def puzzle(ground_truth: object) -> tuple[int, list[int]]:

@@ -16,7 +16,7 @@ class Task:
 
     Attributes:
         scorer: ``module:function``; the function is called as ``score(response, ground_truth, **options)`` and returns
-            ``score``, ``acc`` and ``format``.
+            ``score``, ``acc`` and ``format``, and ``pred``, the answer as a text, if answers can be counted.
         example: a ground truth as the data holds it; None if the task has none.
         score_options: the options that change its ``score`` alone, neither ``acc`` nor ``format``.
     """
@@ -125,7 +125,7 @@ def check_data_sources(data_sources: Iterable[object]) -> None:
         raise UnknownDataSourceError(unknown[name] for name in sorted(unknown))
 
 
-def scorer_of(data_source: object) -> Callable[..., dict[str, float]]:
+def scorer_of(data_source: object) -> Callable[..., dict[str, float | str]]:
     """Return the function that scores this data source's task.
 
     Raises:

@@ -30,6 +30,7 @@ from reward_score.extraction import answer_region, last_boxes
 from reward_score.ground_truth import opened
 from reward_score.math_equivalence import UndecidedError, equivalent
 from reward_score.multiple_choice import choices_by_letter, chosen_letter
+from reward_score.vote import as_vote
 
 ACCURACY_WEIGHT, FORMAT_WEIGHT = 0.9, 0.1
 
@@ -39,7 +40,7 @@ _NUMBER = re.compile(
 )
 
 
-def score(solution_str: str, ground_truth: object, *, tolerance: float = 0.0) -> dict[str, float]:
+def score(solution_str: str, ground_truth: object, *, tolerance: float = 0.0) -> dict[str, float | str]:
     """Score one response.
 
     Args:
@@ -52,6 +53,7 @@ def score(solution_str: str, ground_truth: object, *, tolerance: float = 0.0) ->
         ``acc``: 1.0 if the answer is right, else 0.0.
         ``format``: 1.0 if the response has the form above, else 0.0.
         ``score``: 0.9 * acc + 0.1 * format.
+        ``pred``: the boxed answer as a text, the ground truth if it is right, "" if there is none.
         ``scorer_error``: 1.0 if only computer algebra could tell and it gave no verdict in time; acc is 0.0 then.
 
     Raises:
@@ -61,16 +63,18 @@ def score(solution_str: str, ground_truth: object, *, tolerance: float = 0.0) ->
         raise ValueError(f"tolerance={tolerance!r}: give a share of the true value from 0 to below 1, such as 0.01")
     answers = dict.fromkeys(last_boxes(answer_region(solution_str) or ""))
     well_formed = bool(answers) and solution_str.lstrip().startswith("<think>")
-    acc, undecided = 0.0, False
+    acc, undecided, vote = 0.0, False, as_vote(", ".join(answers))
     try:
         truth = _read(ground_truth)
         acc = float(bool(answers) and all(_right(answer, truth, tolerance) for answer in answers))
+        vote = as_vote(truth.value or min(truth.letters)) if acc else vote
     except UndecidedError:
         undecided = True
     return {
         "score": ACCURACY_WEIGHT * acc + FORMAT_WEIGHT * float(well_formed),
         "acc": acc,
         "format": float(well_formed),
+        "pred": vote,
         "scorer_error": float(undecided),
     }
 

@@ -20,6 +20,7 @@ from reward_score.extraction import (
     stated_answer,
     value_stated,
 )
+from reward_score.vote import NO_ANSWER, as_vote
 
 # The longest answer line, box or ground truth that is read; it bounds the time whatever the model writes.
 TAIL = 1000
@@ -67,7 +68,7 @@ _DENIED = re.compile(r"\b(?:not|never|no|or|wrong|maybe|than|least|most)\b|n['â€
 
 def score(
     solution_str: str, ground_truth: str, *, format_weight: float = 0.0, method: str = "flexible"
-) -> dict[str, float]:
+) -> dict[str, float | str]:
     """Score one response. Never raises for text, in time that grows with its length.
 
     Args:
@@ -80,6 +81,7 @@ def score(
         ``acc``: 1.0 if the answer equals the ground truth, else 0.0.
         ``format``: 1.0 if the last ``####`` that a number follows has exactly one number on its line, else 0.0.
         ``score``: acc + format_weight * format, the reward.
+        ``pred``: the number that the response gives, "" if it gives none.
 
     Raises:
         ValueError: if the method is unknown.
@@ -92,7 +94,7 @@ def score(
     line = solution_str[marker + 4 :].strip(" \n") if marker >= 0 else ""
     if PLAIN.fullmatch(line) and PLAIN.fullmatch(ground_truth):
         correct = int(line) == int(ground_truth)
-        return {"score": float(correct) + format_weight, "acc": float(correct), "format": 1.0}
+        return {"score": float(correct) + format_weight, "acc": float(correct), "format": 1.0, "pred": str(int(line))}
     truth = _truth(ground_truth)
     if not solution_str.isascii():
         solution_str = solution_str.translate(_COMMON)
@@ -101,14 +103,17 @@ def score(
         line = _FRACTION.sub(r" \1/\2", line)
         numbers = _numbers(_SPACED.sub(lambda spaced: spaced[1] + spaced[2].replace(" ", ""), line))
         well_formed = len(numbers) == 1
+        answer = str(numbers[0]) if well_formed and numbers[0] is not None else as_vote(line)
         correct = well_formed and numbers[0] is not None and numbers[0] == truth
     else:
         well_formed = False
-        correct = method == "flexible" and truth is not None and _states(solution_str, truth)
+        judged = method == "flexible" and truth is not None
+        correct, answer = _states(solution_str, truth) if judged else (False, NO_ANSWER)
     return {
         "score": float(correct) + format_weight * float(well_formed),
         "acc": float(correct),
         "format": float(well_formed),
+        "pred": str(truth) if correct else answer,
     }
 
 
@@ -132,18 +137,27 @@ def _answer_line(text: str) -> str | None:
     return None
 
 
-def _states(response: str, truth: Fraction) -> bool:
-    """Return whether a response without ``####`` gives this number: in tags, in its last box, or in words."""
+def _states(response: str, truth: Fraction) -> tuple[bool, str]:
+    """Return whether a response without ``####`` gives this number, in tags, in its last box or in words; and what it
+    gives there, as a vote."""
     tags = answer_in_tags(response)
     if tags is not None:
-        return _is(tags, truth) or _is(value_stated(tags[-TAIL:]), truth)
+        value = value_stated(tags[-TAIL:])
+        return _is(tags, truth) or _is(value, truth), _vote(value or tags)
     box = last_boxed(response) if "box" in response else None
     if box is not None:
-        return _is(box, truth)
+        return _is(box, truth), _vote(box)
     if "\\boxed" in response and has_open_box(response):
-        return False
+        return False, NO_ANSWER
     stated = stated_answer(response)
-    return stated is not None and (numbers := _numbers(stated)) != [] and numbers[-1] == truth
+    numbers = _numbers(stated) if stated is not None else []
+    known = numbers != [] and numbers[-1] is not None
+    return known and numbers[-1] == truth, str(numbers[-1]) if known else as_vote(stated)
+
+
+def _vote(text: str) -> str:
+    numbers = _numbers(text) if len(text) <= TAIL else []
+    return str(numbers[0]) if len(numbers) == 1 and numbers[0] is not None else as_vote(text)
 
 
 def _is(text: str | None, truth: Fraction) -> bool:

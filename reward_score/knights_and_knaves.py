@@ -25,6 +25,7 @@ import re
 
 from reward_score.extraction import answer_region, tagged
 from reward_score.ground_truth import opened
+from reward_score.vote import LONGEST, NO_ANSWER
 
 FORMAT_RIGHT, FORMAT_WRONG = 1.0, -1.0
 ALL_RIGHT, SOME_WRONG, UNREADABLE = 2.0, -1.5, -2.0
@@ -36,7 +37,7 @@ _DOUBT = re.compile(r"\b(?:not|or|nor|either|neither|if|unless|maybe|perhaps|pos
 _MARKUP = str.maketrans("", "", "*_`")
 
 
-def score(solution_str: str, ground_truth: object) -> dict[str, float]:
+def score(solution_str: str, ground_truth: object) -> dict[str, float | str]:
     """Score one response.
 
     Args:
@@ -48,6 +49,7 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
         ``acc``: 1.0 if every role is right, whatever the format, else 0.0.
         ``format``: 1.0 if the tags stand as asked, else 0.0.
         ``score``: 3.0, -0.5, -1.0 or -3.0, see the module's text.
+        ``pred``: the roles by name, "" if the answer cannot be read.
 
     Raises:
         ValueError: if the ground truth has another form.
@@ -66,6 +68,7 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
         "score": (FORMAT_RIGHT if well_formed else FORMAT_WRONG) + answer_score,
         "acc": float(roles == truth),
         "format": float(well_formed),
+        "pred": ", ".join(f"{name} {role}" for name, role in sorted(roles.items()))[:LONGEST] if roles else NO_ANSWER,
     }
 
 

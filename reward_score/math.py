@@ -19,11 +19,12 @@ from reward_score.extraction import (
 )
 from reward_score.ground_truth import opened
 from reward_score.math_equivalence import UndecidedError, equivalent
+from reward_score.vote import as_vote
 
 
 def score(
     solution_str: str, ground_truth: str, *, format_weight: float = 0.0, method: str = "flexible"
-) -> dict[str, float]:
+) -> dict[str, float | str]:
     r"""Score one response.
 
     Args:
@@ -39,6 +40,7 @@ def score(
         ``acc``: 1.0 if the answer equals the ground truth, else 0.0.
         ``format``: 1.0 if the answer stands in a box, else 0.0.
         ``score``: acc + format_weight * format, the reward.
+        ``pred``: the answer as a text, the ground truth if it is right, "" if there is none.
         ``scorer_error``: 1.0 if only computer algebra could tell and it gave no verdict in time; acc is 0.0 then.
 
     Raises:
@@ -64,8 +66,15 @@ def score(
         "score": float(correct) + format_weight * float(boxed is not None),
         "acc": float(correct),
         "format": float(boxed is not None),
+        "pred": as_vote(_golds(ground_truth)[0]) if correct else _vote(answers, region),
         "scorer_error": float(undecided),
     }
+
+
+def _vote(answers: list[str | None], region: str | None) -> str:
+    if region and region.count("\\boxed") > 1:
+        return as_vote(", ".join(last_boxes(region)))
+    return as_vote(next((answer for answer in reversed(answers) if answer), None))
 
 
 def _golds(ground_truth: object) -> list[str]:

@@ -99,7 +99,7 @@ _LISTED = re.compile(rf"^[ \t(-]*({_LETTER})[ \t]*[.):]", re.MULTILINE)
 _GOLD_LINE = re.compile(rf"^[ \t(]*({_LETTER})[).:\s]", re.MULTILINE)
 
 
-def score(solution_str: str, ground_truth: object) -> dict[str, float]:
+def score(solution_str: str, ground_truth: object) -> dict[str, float | str]:
     """Score one response.
 
     Args:
@@ -111,6 +111,7 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
         ``score`` and ``acc``: 1.0 if the response's letter is the right one, else 0.0.
         ``format``: 1.0 if exactly one letter stands in the tags, in a box or in a statement of the answer (places 1 to
         3), else 0.0.
+        ``pred``: the letter, or all of a hedge, "" if there is none.
 
     Raises:
         ValueError: if the ground truth names no letter.
@@ -118,7 +119,8 @@ def score(solution_str: str, ground_truth: object) -> dict[str, float]:
     gold, choices = right_letter(ground_truth)
     letters, well_formed = _answer(solution_str, choices)
     acc = float(letters == {gold})
-    return {"score": acc, "acc": acc, "format": float(well_formed and len(letters) == 1)}
+    well_formed = well_formed and len(letters) == 1
+    return {"score": acc, "acc": acc, "format": float(well_formed), "pred": ",".join(sorted(letters))}
 
 
 def chosen_letter(response: str, choices: Mapping[str, str] | None = None) -> str | None:

@@ -28,6 +28,7 @@ from typing import Literal
 
 from reward_score.extraction import answer_region, tagged
 from reward_score.ground_truth import opened
+from reward_score.vote import LONGEST, NO_ANSWER
 
 MANY_TAGS = 10
 MANY_TAGS_SHARE = 0.25
@@ -41,7 +42,9 @@ _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _ALTERNATIVES = (" or ", ";", "|", "/", "\n")
 
 
-def score(solution_str: str, ground_truth: object, *, method: Literal["em", "subem", "f1"] = "em") -> dict[str, float]:
+def score(
+    solution_str: str, ground_truth: object, *, method: Literal["em", "subem", "f1"] = "em"
+) -> dict[str, float | str]:
     """Score one response.
 
     Args:
@@ -54,6 +57,7 @@ def score(solution_str: str, ground_truth: object, *, method: Literal["em", "sub
         ``acc``: 1.0 if the answer equals an accepted one, or with subem contains one, else 0.0.
         ``format``: 1.0 if there is an answer that is not empty, and not too many tags, else 0.0.
         ``score``: the F1 or acc, and a quarter of it with too many tags.
+        ``pred``: the answer's words, normalised, "" if there is none.
 
     Raises:
         ValueError: if the method is unknown, or the ground truth has another form.
@@ -64,7 +68,7 @@ def score(solution_str: str, ground_truth: object, *, method: Literal["em", "sub
     region = (answer_region(solution_str) or "").rpartition("</information>")[2]
     answer = tagged(region, "answer")
     if not answer:
-        return {"score": 0.0, "acc": 0.0, "format": 0.0}
+        return {"score": 0.0, "acc": 0.0, "format": 0.0, "pred": NO_ANSWER}
     many_tags = any(solution_str.count(tag) > MANY_TAGS for tag in ("<answer>", "</answer>"))
     words = _words(answer)
     if method == "subem":
@@ -72,7 +76,12 @@ def score(solution_str: str, ground_truth: object, *, method: Literal["em", "sub
     else:
         acc = float(any(words == _words(gold) for gold in accepted))
     value = max(_f1(words, _words(gold)) for gold in accepted) if method == "f1" else acc
-    return {"score": value * (MANY_TAGS_SHARE if many_tags else 1.0), "acc": acc, "format": float(not many_tags)}
+    return {
+        "score": value * (MANY_TAGS_SHARE if many_tags else 1.0),
+        "acc": acc,
+        "format": float(not many_tags),
+        "pred": " ".join(words)[:LONGEST],
+    }
 
 
 def normalise(text: str) -> str:

@@ -3,7 +3,8 @@
 verl 0.9.1 passes each row's values and ``reward.custom_reward_function.reward_kwargs`` to ``compute_score``, takes
 ``score`` as the reward and keeps the other keys as ``reward_extra_info``. Its V1 trainer shows those in validation: as
 metrics ``val-aux/<data source>/<component>/mean@n`` (``acc`` as ``val-core/<data source>/acc/mean@n``) and in the dump
-of ``trainer.validation_data_dir``. In training steps it shows the score alone; ``grpo_launchpad.reward_metrics`` adds
+of ``trainer.validation_data_dir``. With several samples a prompt it counts majorities over ``pred``, the answer as a
+text: ``maj@n``. In training steps it shows the score alone; ``grpo_launchpad.reward_metrics`` adds
 ``reward/<component>/mean``.
 
 GDPO (arXiv 2601.05242) normalizes each component within the group before it sums them. In verl it takes the components
@@ -24,6 +25,7 @@ from functools import lru_cache
 
 from reward_score.composition import NO_OPTIONS, Composition, Sample, log_failure, plain
 from reward_score.configuration import options_of
+from reward_score.vote import NO_ANSWER
 
 # The last composition that was given as a mapping or list, by its content; verl gives the same one with every row.
 _last: tuple[str, Composition] = ("", Composition())
@@ -37,7 +39,7 @@ def compute_score(
     *,
     rewards: object = None,
     **options,
-) -> dict[str, float]:
+) -> dict[str, float | str | None]:
     """Score one response. Never raises: what cannot be scored counts as 0 and sets ``scorer_error``.
 
     Source of the signature: ``verl/experimental/reward_loop/reward_manager/naive.py`` in verl 0.9.1.
@@ -52,14 +54,16 @@ def compute_score(
 
     Returns:
         ``score``, the reward; ``acc``, the verdict; each component under its name (without ``rewards`` the task's
-        ``format``); and ``scorer_error``, 1.0 if something failed. Every row has the same keys, since they follow from
-        ``rewards`` alone; for a composition that cannot be read they are ``score``, ``acc`` and ``scorer_error``.
+        ``format``); ``scorer_error``, 1.0 if something failed; and ``pred``, the answer that the task's scorer read as
+        a text, "" for none, None if answers to the task cannot be counted. Every row has the same keys, since they
+        follow from ``rewards`` alone; for a composition that cannot be read they are ``score``, ``acc``,
+        ``scorer_error`` and ``pred``.
     """
     try:
         composition = _composition(rewards)
     except Exception as error:
         log_failure(data_source, "the composition", error)
-        return {"score": 0.0, "acc": 0.0, "scorer_error": 1.0}
+        return {"score": 0.0, "acc": 0.0, "scorer_error": 1.0, "pred": NO_ANSWER}
     own = NO_OPTIONS
     if options:
         try:
@@ -67,7 +71,8 @@ def compute_score(
         except Exception as error:
             log_failure(data_source, "an option", error)
             own = options
-    return composition.score(Sample(data_source, solution_str, ground_truth, own))
+    result, answer = composition.score_and_answer(Sample(data_source, solution_str, ground_truth, own))
+    return {**result, "pred": answer}
 
 
 async def compute_score_async(
@@ -78,7 +83,7 @@ async def compute_score_async(
     *,
     rewards: object = None,
     **options,
-) -> dict[str, float]:
+) -> dict[str, float | str | None]:
     """``compute_score`` for an event loop, which goes on while a thread scores.
 
     In verl: ``reward.custom_reward_function.name=compute_score_async``.
@@ -98,7 +103,7 @@ def compute_scores(
     *,
     rewards: object = None,
     **options,
-) -> list[dict[str, float]]:
+) -> list[dict[str, float | str | None]]:
     """``compute_score`` for a batch: lists in, a list of results in the same order out.
 
     Args:

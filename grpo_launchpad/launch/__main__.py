@@ -83,9 +83,20 @@ def run(args: argparse.Namespace) -> int:
 def dry_run(plan) -> int:
     """Show and check a plan, and print its command; return the exit code."""
     from grpo_launchpad.launch import show
+    from grpo_launchpad.launch.environment import UserError
+    from grpo_launchpad.launch.stage import stage_before, with_exported_model
 
+    try:
+        stage = stage_before(plan)
+        if stage and not stage.folder.exists():
+            raise UserError(f"a dry run exports nothing; do it first: python {' '.join(stage.command[1:])}")
+        plan = with_exported_model(plan)
+    except UserError as error:
+        print(f"{plan.run_name}: {error}", file=sys.stderr)
+        return 2
     print(show.settings_by_origin(plan), file=sys.stderr)
     if plan.flags["PREFLIGHT"]:
+        from grpo_launchpad.launch.resume import hindrance
         from grpo_launchpad.launch.start import complaint, problems_of
         from grpo_launchpad.preflight.check import check_machine
 
@@ -100,6 +111,9 @@ def dry_run(plan) -> int:
                 problems = disk
         if problems:
             print(complaint(plan, problems), file=sys.stderr)
+            return 2
+        if text := hindrance(plan, config):
+            print(f"{plan.run_name}: {text}", file=sys.stderr)
             return 2
         print("preflight: ok", file=sys.stderr)
     if not plan.flags["CHECK"]:

@@ -16,15 +16,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad import models
 from grpo_launchpad.health.watchdog import MAY_BE_RESTARTED
+from grpo_launchpad.launch import resume
+from grpo_launchpad.launch.environment import UserError
 from grpo_launchpad.launch.knobs import quoted
 from grpo_launchpad.launch.plan import PASSWORD_IN_ADDRESS, ROOT, RUNTIME_ENV, TRAINER, Origin, Plan, Setting, Source
+from grpo_launchpad.launch.stage import with_exported_model
 from grpo_launchpad.preflight.check import check, check_machine, report_problems
 from grpo_launchpad.preflight.compose import ComposeError, check_deletions, compose
 from grpo_launchpad.preflight.machine import uses_a_running_ray
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.runs import attempts
+from grpo_launchpad.runs.checkpoints import last_step
 from grpo_launchpad.runs.folder import write_whole
 from grpo_launchpad.runs.lock import WAIT_SECONDS, LockedError, take_lock
+from grpo_launchpad.runs.versions import installed
 
 USERS_MISTAKE, FAILURE = 2, 1
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|COOKIE|AUTH", re.IGNORECASE)
@@ -75,6 +80,10 @@ def start(plan: Plan, started_at: float) -> int:
     lock = _take_lock(plan)
     with contextlib.ExitStack() as stack:
         stack.callback(_forget_if_nothing_started, plan)
+        try:
+            plan = with_exported_model(plan)
+        except UserError as error:
+            raise Refused(str(error)) from error
         warm_workers = stack.enter_context(_warm_workers(plan)) if plan.device == "cpu" else None
         if plan.flags["SMOKE"]:
             _make_smoke_data(plan)
@@ -84,14 +93,19 @@ def start(plan: Plan, started_at: float) -> int:
             problems = [*devices, *disk]
         if problems:
             raise Refused(complaint(plan, problems))
+        if text := resume.hindrance(plan, config):
+            raise Refused(text)
 
         step = finished_step(config)
         if step is not None:
             print(
-                f"{plan.run_name}: step {step} is its last and its checkpoint is saved; NEW_RUN=1 starts afresh",
+                f"{plan.run_name}: step {step} is its last and its checkpoint is saved; "
+                "a higher TRAIN_STEPS goes on, NEW_RUN=1 starts afresh",
                 file=sys.stderr,
             )
             return _report(plan)
+        if text := resume.extension(plan, config):
+            print(text, file=sys.stderr)
         plan = _with_model_folder(plan, config)
         attempt = attempts.next_attempt(plan.run)
         try:
@@ -110,16 +124,12 @@ def start(plan: Plan, started_at: float) -> int:
 
 
 def finished_step(config: DictConfig) -> int | None:
-    """Return the step of the run's last checkpoint if the run is complete with it, else None.
-
-    Source: ``latest_checkpointed_iteration.txt``, which verl 0.9.1 writes after each checkpoint.
-    """
-    tracker = Path(config.trainer.default_local_dir) / "latest_checkpointed_iteration.txt"
+    """Return the step of the run's last checkpoint if the run is complete with it, else None."""
     last = OmegaConf.select(config, "trainer.total_training_steps")
-    if config.trainer.resume_mode == "disable" or not isinstance(last, int) or not tracker.exists():
+    if config.trainer.resume_mode == "disable" or not isinstance(last, int):
         return None
-    text = tracker.read_text(errors="replace").strip()
-    return int(text) if text.isdecimal() and int(text) >= last else None
+    saved = last_step(Path(config.trainer.default_local_dir))
+    return saved if saved is not None and saved >= last else None
 
 
 def _take_lock(plan: Plan) -> int:
@@ -234,6 +244,8 @@ def _record(plan: Plan, config: DictConfig, attempt: int, started_at: float) -> 
         "task": plan.name.task,
         "backend": plan.name.backend,
         "world_size": config.trainer.nnodes * config.trainer.n_gpus_per_node,
+        "train_files": resume.digests_of(config),
+        "versions": installed(),
     }
     write_whole(run.identity, json.dumps(identity, indent=2) + "\n")
     write_whole(run.configuration, OmegaConf.to_yaml(config, resolve=False))

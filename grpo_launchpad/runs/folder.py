@@ -12,6 +12,7 @@ log.<attempt>.txt          the trainer's log, each line with its time
 rollouts/{train,validation}/<step>.jsonl
 checkpoints/               verl's
 data/                      of a smoke run: the sample that it trains on
+export/step_<step>/        the model of a checkpoint, as Hugging Face has it; step_<step>.adapter: its adapter alone
 summary.json, report.html, learning_curve.svg      the report
 """
 
@@ -87,6 +88,9 @@ class RunFolder:
 
     def log(self, attempt: int) -> Path:
         return self.path / f"log.{attempt}.txt"
+
+    def export(self, step: int, adapter: bool = False) -> Path:
+        return self.path / "export" / f"step_{step}{'.adapter' * adapter}"
 
     def rollouts(self, kind: str) -> Path:
         """Return the folder of the samples of a kind, "train" or "validation"."""

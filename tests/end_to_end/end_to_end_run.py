@@ -73,6 +73,15 @@ class Run:
         raise AssertionError(f"step {step} was not reached in {RUN_SECONDS} s")
 
 
+def export(folder: Path, *options: str) -> str:
+    """Export a run's model and return what was found of it; fail if it did not prove itself."""
+    command = [sys.executable, "-m", "grpo_launchpad", "export", str(folder), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=RUN_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_dir()
+    return done.stderr
+
+
 def kill_everything(launcher: subprocess.Popen) -> None:
     """What a reboot or an out-of-memory killer does: SIGKILL to every process of the launcher's group."""
     os.killpg(launcher.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from end_to_end_run import ROOT
+from end_to_end_run import ROOT, export
 from transformers import AutoModelForCausalLM
 
 LAUNCHERS = ROOT / "examples" / "grpo_trainer"
@@ -65,3 +65,6 @@ def test_a_megatron_recipe_with_experts_is_saved_exported_and_resumed(tmp_path):
         exported[number] = AutoModelForCausalLM.from_pretrained(model).state_dict()
     moved = [name for name, weight in exported[1].items() if not weight.equal(exported[2][name])]
     assert any("experts" in name for name in moved)
+    found = export(folder)
+    assert "25 differ from the base model." in found, "the two layers' experts are a tensor each"
+    assert "vLLM loads it." in found

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import torch
-from end_to_end_run import Run, kill_everything, processes_of
+from end_to_end_run import Run, export, kill_everything, processes_of
 
 # Ray's usual ports and the dashboard's. A run must not need any of them.
 USUAL_PORTS = (6379, 8265, 10001, 52365)
@@ -90,6 +90,13 @@ def test_a_finished_run_is_not_trained_again(killed_and_resumed):
     assert killed_and_resumed.summary()["attempts"] == 2
 
 
+def test_the_model_is_exported_and_answers_as_the_run_recorded(killed_and_resumed):
+    found = export(killed_and_resumed.folder)
+    assert "Each is what the checkpoint of step 10 holds" in found
+    assert "16 greedy answers of vLLM are those that the run recorded at step 10" in found
+    assert "before the training the model answered 16 of them otherwise" in found
+
+
 def test_a_run_leaves_the_documented_files(killed_and_resumed):
     folder = killed_and_resumed.folder
     for name in ("command.sh", "resolved.yaml", "env.txt", "run.json", "attempts.jsonl"):
@@ -115,6 +122,7 @@ def test_two_workers_with_a_reference_model(tmp_path, arithmetic_data):
     assert "val-aux/arithmetic/length/mean@1" in metrics[2]
     shards = list((run.folder / "checkpoints" / "global_step_2" / "actor").glob("model_world_size_2_rank_*.pt"))
     assert len(shards) == 2
+    assert "16 greedy answers of vLLM are those that the run recorded at step 2" in export(run.folder)
 
 
 def test_lora_trains_an_adapter_that_the_rollout_uses(tmp_path, arithmetic_data):
@@ -126,6 +134,9 @@ def test_lora_trains_an_adapter_that_the_rollout_uses(tmp_path, arithmetic_data)
     assert metrics[3]["val-core/arithmetic/acc/mean@1"] != metrics[0]["val-core/arithmetic/acc/mean@1"]
     shard = run.folder / "checkpoints" / "global_step_3" / "actor" / "model_world_size_1_rank_0.pt"
     assert any("lora_A" in name for name in torch.load(shard, weights_only=False))
+    found = export(run.folder)
+    assert "14 differ from the base model; 12 are the base model's" in found
+    assert "16 greedy answers of vLLM are those that the run recorded at step 3" in found
 
 
 def test_gdpo_takes_the_components_by_their_names(tmp_path, arithmetic_data):

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_score.countdown import MAX_LENGTH, score
+from reward_score import countdown
+from reward_score.countdown import MAX_LENGTH
+from tests.reward_score.verdict_alone import verdict_alone
+
+score = verdict_alone(countdown.score)
 
 TRUTH = {"target": 98, "numbers": [44, 19, 35]}
 

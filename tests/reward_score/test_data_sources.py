@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from data_prep import arithmetic, gsm8k
 from reward_score import SCORERS, UnknownDataSourceError, check_data_sources
 from reward_score.data_sources import TASKS, scorer_of, truth_in
+from tests.reward_score.verdict_alone import verdict_alone
 
 ROOT = Path(__file__).resolve().parents[2]
 VERLS = [
@@ -60,7 +61,7 @@ def test_a_task_scores_score_acc_and_format(task):
         pytest.skip(str(error))
     options = {"execute": True} if task == "code_tests" else {}
     result = scorer("no answer", TASKS[task].example, **options)
-    assert {"score", "acc", "format"} <= set(result) <= {"score", "acc", "format", "scorer_error"}
+    assert {"score", "acc", "format"} <= set(result) <= {"score", "acc", "format", "scorer_error", "pred"}
     assert result["acc"] == 0.0
 
 
@@ -112,7 +113,7 @@ def test_the_truth_in_a_whole_solution(data_source, value, truth):
 
 
 def test_arithmetic_says_whether_the_answer_is_digits_alone():
-    score = scorer_of("arithmetic")
+    score = verdict_alone(scorer_of("arithmetic"))
     assert score(" 42\n", "42") == {"score": 1.0, "acc": 1.0, "format": 1.0}
     assert score("43", "42") == {"score": 0.0, "acc": 0.0, "format": 1.0}
     for response in ("", "42 or 43", "-42", "٤٢", "4²"):

@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_score import geometry3k
-from reward_score.geometry3k import score
 from reward_score.math_equivalence import UndecidedError
+from tests.reward_score.verdict_alone import verdict_alone
+
+score = verdict_alone(geometry3k.score)
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "geometry3k_choices.jsonl"
 

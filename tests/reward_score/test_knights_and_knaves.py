@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_score.knights_and_knaves import score
+from reward_score import knights_and_knaves
+from tests.reward_score.verdict_alone import verdict_alone
+
+score = verdict_alone(knights_and_knaves.score)
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data_prep" / "samples" / "kk_logic"
 

@@ -6,8 +6,10 @@ import pytest
 
 from reward_score import math
 from reward_score.extraction import last_boxed
-from reward_score.math import score
 from tests.full_data import FULL_DATA, SAMPLES, needs
+from tests.reward_score.verdict_alone import verdict_alone
+
+score = verdict_alone(math.score)
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data_prep" / "samples"
 GRADING = SAMPLES / "grading"

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_score.multiple_choice import TAIL, chosen_letter, score
+from reward_score import multiple_choice
+from reward_score.multiple_choice import TAIL, chosen_letter
+from tests.reward_score.verdict_alone import verdict_alone
+
+score = verdict_alone(multiple_choice.score)
 
 GRADING = Path(__file__).resolve().parents[1] / "samples" / "grading"
 

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_score.search_qa import METHODS, normalise, score
+from reward_score import search_qa
+from reward_score.search_qa import METHODS, normalise
+from tests.reward_score.verdict_alone import verdict_alone
+
+score = verdict_alone(search_qa.score)
 
 TRUTH = {"target": ["Paris", "City of Light"]}
 

@@ -18,7 +18,7 @@ from reward_score import (
 )
 
 REWARDS = "correctness:1.0,format:0.2"
-FAILED = {"score": 0.0, "acc": 0.0, "format": 0.0, "scorer_error": 1.0}
+FAILED = {"score": 0.0, "acc": 0.0, "format": 0.0, "scorer_error": 1.0, "pred": ""}
 
 
 def test_called_as_verl_calls_it():
@@ -31,14 +31,15 @@ def test_called_as_verl_calls_it():
         reward_model_tokenizer=None,
         format_weight=0.1,
     )
-    assert result == {"score": pytest.approx(1.1), "acc": 1.0, "format": 1.0, "scorer_error": 0.0}
+    assert result == {"score": pytest.approx(1.1), "acc": 1.0, "format": 1.0, "scorer_error": 0.0, "pred": "18"}
 
 
 @pytest.mark.parametrize(
     ("response", "acc", "form"), [("42", 1.0, 1.0), (" 42\n", 1.0, 1.0), ("43", 0.0, 1.0), ("42 or 43", 0.0, 0.0)]
 )
 def test_arithmetic_is_scored_by_its_own_scorer(response, acc, form):
-    expected = {"score": acc, "acc": acc, "format": form, "scorer_error": 0.0}
+    answer = "".join(response.split())
+    expected = {"score": acc, "acc": acc, "format": form, "scorer_error": 0.0, "pred": answer}
     assert compute_score("arithmetic", response, "42") == expected
 
 
@@ -89,7 +90,7 @@ class TestVerlsOwnCode:
     def test_its_overrides_reach_the_function(self, value):
         function = self.loaded(f"++reward.custom_reward_function.reward_kwargs.rewards={value}")
         result = function(data_source="openai/gsm8k", solution_str="#### 18", ground_truth="18", extra_info={})
-        assert list(result) == ["score", "acc", "correctness", "format", "length", "scorer_error"]
+        assert list(result) == ["score", "acc", "correctness", "format", "length", "scorer_error", "pred"]
         assert result["score"] == pytest.approx(1.2)
 
     def test_its_options_reach_the_scorer(self):
@@ -188,6 +189,7 @@ class TestFailure:
             "score": 0.0,
             "acc": 0.0,
             "scorer_error": 1.0,
+            "pred": "",
         }
 
     @pytest.mark.parametrize("extra_info", [None, {}, 3, "x", [], float("nan")])
@@ -207,6 +209,7 @@ class TestFailure:
     def test_no_value_raises(self, data_source, response, truth, rewards):
         result = compute_score(data_source, response, truth, rewards=rewards)
         assert {"score", "acc", "scorer_error"} <= set(result)
+        assert isinstance(result.pop("pred"), str | None)
         assert all(type(value) is float for value in result.values())
 
 

@@ -15,7 +15,10 @@ from omegaconf import OmegaConf
 from data_prep.pipeline.verl_parquet import make_row
 from grpo_launchpad.launch import start as module
 from grpo_launchpad.launch.plan import ROOT, plan_of_page
+from grpo_launchpad.launch.resume import digests_of
 from grpo_launchpad.launch.start import SECRET, finished_step, problems_of
+from grpo_launchpad.runs.checkpoints import LAST_STEP
+from grpo_launchpad.runs.versions import installed
 from tests.verl_files import write_split
 
 LAUNCHER = """\
@@ -226,6 +229,8 @@ def test_a_launch_is_recorded_and_reported(start, plan):
         "task": "arithmetic",
         "backend": "fsdp",
         "world_size": 1,
+        "train_files": digests_of(problems_of(plan())[0]),
+        "versions": installed(),
     }
     begun, ended = begins_and_ends(run)
     assert (begun["attempt"], begun["started_at"], begun["pid"] > 0) == (1, 12.5, True)
@@ -250,6 +255,33 @@ def test_a_second_launch_is_the_next_attempt(start, plan, folder):
         assert start()[0] == 0
     assert [record["attempt"] for record in begins_and_ends(plan().run)] == [1, 1, 2, 2]
     assert call(folder)["environment"]["VERL_FILE_LOGGER_PATH"].endswith("metrics.2.jsonl")
+
+
+def test_a_checkpoint_of_another_training_is_refused_and_nothing_is_started(start, plan, folder):
+    assert start()[0] == 0
+    checkpoints = plan().run.checkpoints
+    checkpoints.mkdir()
+    (checkpoints / LAST_STEP).write_text("1")
+    (folder / "call.json").unlink()
+    code, said = start(REWARDS="correctness:1.0,format:0.2")
+    assert code == 2
+    assert "reward  environment REWARDS" in said
+    assert not (folder / "call.json").exists()
+    assert len(plan().run.attempts.read_text().splitlines()) == 2, "no attempt was begun"
+    assert start()[0] == 0
+
+
+def test_a_finished_run_is_made_longer_and_says_so(start, plan, folder):
+    assert start()[0] == 0
+    plan().run.checkpoints.mkdir()
+    (plan().run.checkpoints / LAST_STEP).write_text("2")
+    (folder / "call.json").unlink()
+    assert "NEW_RUN=1 starts afresh" in start()[1]
+    assert not (folder / "call.json").exists()
+    code, said = start(TRAIN_STEPS="4")
+    assert code == 0
+    assert "it ended with step 2; going on from step 2 to 4" in said
+    assert (folder / "call.json").exists()
 
 
 @pytest.mark.parametrize(("ending", "code"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 11)", 139), ("1/0", 1)])
@@ -338,7 +370,7 @@ def test_a_finished_run_is_reported_and_not_trained_again(start, plan, folder):
     (checkpoints / "latest_checkpointed_iteration.txt").write_text("2")
     code, said = start()
     assert (code, (folder / "call.json").exists()) == (0, False)
-    assert "step 2 is its last and its checkpoint is saved; NEW_RUN=1 starts afresh" in said
+    assert "step 2 is its last and its checkpoint is saved; a higher TRAIN_STEPS goes on, NEW_RUN=1 starts" in said
     (checkpoints / "latest_checkpointed_iteration.txt").write_text("")  # torn: verl decides what to make of it
     assert start()[0] == 0
     assert (folder / "call.json").exists()

@@ -1,0 +1,1 @@
+"""How good a model is: answers sampled through vLLM, scored as in training, with intervals."""
