@@ -123,8 +123,8 @@ def feed_forward_bytes(
         return per_width * layer.mlp_width / split.tensor + _mask(shape, kernels) / split.sequence
     if "moe" in recomputed:
         return 0
-    # A rank's part of the sequence goes to experts, once for each that a token passes; ranks that share an expert gather
-    # each other's tokens and hold a part of its width.
+    # A rank's part of the sequence goes to experts, once for each that a token passes; ranks that share an expert
+    # gather each other's tokens and hold a part of its width.
     copies = layer.experts_per_token / split.sequence
     act = HALF if "moe_act" in recomputed else 0
     inputs = HALF * shape.hidden * split.expert_tensor

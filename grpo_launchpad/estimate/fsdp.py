@@ -18,6 +18,8 @@ FLASH_HEAD = Head(alive=HALF, without_gradient=HALF)
 EAGER_HEAD = Head(alive=HALF + 3 * FULL + HALF, without_gradient=HALF + 2 * FULL)
 # The same compiled: bf16 logits, their gradient in fp32 and in bf16.
 COMPILED_HEAD = Head(alive=2 * HALF + FULL, without_gradient=HALF)
+# Ascend's cross entropy gives log-probabilities of the whole vocabulary in fp32 beside bf16 logits.
+NPU_HEAD = Head(alive=2 * HALF + FULL, without_gradient=HALF + FULL)
 
 
 @dataclass(frozen=True)

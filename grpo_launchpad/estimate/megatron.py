@@ -1,13 +1,13 @@
 """Memory of a trainer on Megatron-Core: what a pipeline stage holds, and its peak in an update.
 
-Source: Megatron-Core 0.16, ``distributed/param_and_grad_buffer.py`` (bf16 weights and fp32 gradients in one buffer each),
+Source: Megatron-Core 0.16, ``distributed/param_and_grad_buffer.py`` (bf16 weights and fp32 gradients, a buffer each),
 ``optimizer/distrib_optimizer.py`` (fp32 weights and both moments over data parallel ranks),
 ``pipeline_parallel/schedules.py`` (micro batches in flight).
 """
 
 from dataclasses import dataclass, replace
 
-from grpo_launchpad.estimate.activations import FULL, HALF, Kernels, Split, feed_forward_bytes, layer_bytes
+from grpo_launchpad.estimate.activations import FULL, HALF, Kernels, Split, layer_bytes
 from grpo_launchpad.estimate.architecture import Layer, Shape
 from grpo_launchpad.estimate.parts import Part, parts_of
 
@@ -325,17 +325,3 @@ def worst_stage(setup: Megatron) -> int:
 def without_pipeline_copies(setup: Megatron) -> Megatron:
     """Return a setup of one micro batch, as log-probabilities are computed."""
     return replace(setup, micro_batches=1, recompute="none")
-
-
-__all__ = [
-    "MEGATRON_HEAD",
-    "TRANSFORMER_ENGINE_HEAD",
-    "Head",
-    "Megatron",
-    "activations",
-    "feed_forward_bytes",
-    "head",
-    "states",
-    "update",
-    "worst_stage",
-]
