@@ -11,6 +11,10 @@ from importlib import import_module
 VERBS = {
     "launch": ("grpo_launchpad.launch.verbs", "start, or resume, a launcher by its name"),
     "check": ("grpo_launchpad.launch.verbs", "check a launcher, and show where each of its values comes from"),
+    "doctor": (
+        "grpo_launchpad.doctor.__main__",
+        "examine this machine: versions, devices, limits, disks, network, Ray",
+    ),
     "report": ("grpo_launchpad.report.__main__", "write the report of a run"),
     "models": ("grpo_launchpad.models", "fetch or make a model, and print its folder"),
 }

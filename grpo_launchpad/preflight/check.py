@@ -20,6 +20,7 @@ from grpo_launchpad.preflight.machine import (
     check_engine,
     check_folders,
     check_imports,
+    check_limits,
     check_ray,
     check_socket_paths,
 )
@@ -66,7 +67,7 @@ def check(
 
 
 def check_machine(config: DictConfig, device: str, run_dir: Path) -> tuple[list[Problem], list[Problem]]:
-    """Return what this machine lacks for a launch that ``check`` found right: devices, and room on its disks.
+    """Return what this machine lacks for a launch that ``check`` found right: devices, limits, and room on its disks.
 
     Args:
         config: the composed configuration.
@@ -79,7 +80,8 @@ def check_machine(config: DictConfig, device: str, run_dir: Path) -> tuple[list[
     if parameters is None and not name.startswith(models.SMOKE):
         architecture = _architecture(str(model_folder or name))
         parameters = architecture.parameters if architecture else None
-    return [*check_devices(config, device), *check_engine(config)], check_disk(config, run_dir, parameters)
+    lacking = [*check_devices(config, device), *check_engine(config), *check_limits(config, device)]
+    return lacking, check_disk(config, run_dir, parameters)
 
 
 def check_values(config: DictConfig, overrides: list[str]) -> list[Problem]:

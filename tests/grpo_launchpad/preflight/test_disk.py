@@ -24,7 +24,7 @@ def disks(monkeypatch, tmp_path):
 
     def disk_usage(path):
         found = disk_of(path)
-        return SimpleNamespace(free=2**60 if found is None else free[found])
+        return SimpleNamespace(free=2**60 if found is None else free[found], total=2**60)
 
     stat = Path.stat
 
