@@ -1,5 +1,6 @@
 """The estimate of one row of memory: which trainer it was, what it published, and what of it is modelled."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from grpo_launchpad.estimate import fsdp, megatron, vllm
 from grpo_launchpad.estimate.activations import FULL, HALF, Kernels
 from grpo_launchpad.estimate.megatron import TRANSFORMER_ENGINE_HEAD, Head, Megatron
 from grpo_launchpad.estimate.parts import GIB, total
-from grpo_launchpad.estimate.verdict import RESERVED_PER_ALLOCATED, device_total, verdict_of
+from grpo_launchpad.estimate.verdict import COLLECTIVES, CONTEXT, RESERVED_PER_ALLOCATED, device_total, verdict_of
 
 Row = dict[str, Any]
 KINDS = {
@@ -69,7 +70,8 @@ def estimate(row: Row) -> Estimate:
         if kind == "verdict":
             return _verdict(row, trainer, name)
         if kind == "device":
-            return Estimate(kind=name, value=device_total(trainer.peak, row["world"] or 1, trainer.engine) / GIB)
+            used = device_total(trainer.peak, row["world"] or 1, trainer.engine)
+            return Estimate(kind=name, value=max(used, _rollout(row)) / GIB)
         grown = RESERVED_PER_ALLOCATED if what == "peak_reserved_gib" else 1.0
         return Estimate(kind=name, value=trainer.peak * grown / GIB)
     except (NotModelled, UnknownModelError) as error:
@@ -100,6 +102,13 @@ class Trainer:
     peak: float
     lowest: float
     engine: float = 0.0
+
+
+def _rollout(row: Row) -> float:
+    """The device while the rollout engine has its share, its trainer offloaded."""
+    if not row["engine_util"] or not (row["gpu"] or {}).get("gib"):
+        return 0.0
+    return row["engine_util"] * row["gpu"]["gib"] * GIB + CONTEXT + COLLECTIVES
 
 
 def _verdict(row: Row, trainer: Trainer, kind: str) -> Estimate:
@@ -147,7 +156,7 @@ def _megatron(row: Row) -> Trainer:
     count = extra.get("micro_batches") or max(1, (row["global_batch"] or dp * micro) // (dp * micro))
     details = (row["recompute"] or {}).get("details")
     mode = (row["recompute"] or {}).get("mode") or "none"
-    if "recipe default" in str(mode) or "not stated" in str(mode):
+    if any(word in str(mode) for word in ("recipe default", "not stated", "see script")):
         raise NotModelled("what is recomputed is not published")
     if row["recompute"] is None and row["what"] != "model_states_gib":
         raise NotModelled("what is recomputed is not published")
@@ -171,21 +180,33 @@ def _megatron(row: Row) -> Trainer:
         on_host=_part_on_host(row),
         kernels=Kernels(
             dropout=bool((extra.get("dropout") or {}).get("hidden")),
-            flash=row["attention"] != "unfused",
+            scores=row["seq_len"] if row["attention"] == "unfused" else 0,
         ),
-        head=TRANSFORMER_ENGINE_HEAD if from_transformer_engine else megatron.MEGATRON_HEAD,
+        head=TRANSFORMER_ENGINE_HEAD if from_transformer_engine else _megatron_head(extra, arguments),
         extra_layers=sum(
             bool(arguments.get(f"account-for-{name}-in-pipeline-split")) for name in ("embedding", "loss")
         ),
         vocab_multiple=(extra.get("arch") or {}).get("make-vocab-size-divisible-by") or 128,
         lora_rank=row["lora_rank"] or 0,
+        lora_experts="all-linear" in str(extra.get("lora_targets", "")),
+        grouped=not arguments or bool(arguments.get("moe-grouped-gemm")),
     )
+    if row["id"].startswith("mbridge") and "Moonlight" in str(row["model"]):
+        # Megatron-Bridge's recipe, recipes/moonlight/moonlight_16b.py: gradients and moments in bf16, which rows omit.
+        setup = replace(setup, gradients=HALF, moments=2 * HALF)
     stage = _stage(row, setup)
     with_moments = "no moments" not in optimizer and "none yet" not in optimizer
     held = total(megatron.states(setup, stage, with_moments=with_moments))
+    if with_moments:  # they come with the first step
+        held += total(megatron.workspaces(setup))
     peak = total(megatron.update(setup, stage))
     engine = vllm.ASLEEP if "+" in str(row["engine"]) else 0.0
     return Trainer(states=held, peak=peak, lowest=peak, engine=engine)
+
+
+def _megatron_head(extra: Row, arguments: Row) -> Head:
+    fused = arguments.get("cross-entropy-loss-fusion") or extra.get("cross_entropy_loss_fusion") == "true"
+    return megatron.FUSED_HEAD if fused else megatron.MEGATRON_HEAD
 
 
 def _stage(row: Row, setup: Megatron) -> int:
@@ -198,8 +219,8 @@ def _stage(row: Row, setup: Megatron) -> int:
 
 
 def _part_on_host(row: Row) -> float:
-    text = str(row["offload"] or "")
-    return float(text.rsplit(" ", 1)[-1]) if "fraction" in text else 0.0
+    found = re.search(r"fraction[ =:]*([0-9.]+)", str(row["offload"] or ""))
+    return float(found[1]) if found else 0.0
 
 
 # ---------------------------------------------------------------------------------------------------- FSDP
@@ -211,6 +232,8 @@ def _fsdp(row: Row) -> Trainer:
         raise NotModelled("a pipeline of FSDP stages is not modelled")
     if row["lora_rank"] and not isinstance(row["lora_rank"], int):
         raise NotModelled("the rank of adapters is not published")
+    if row["id"].startswith("litgpt") and row["world"] > 1:
+        raise NotModelled("a trainer that loads the whole model in each process is not modelled")
     shape, dtype, extra = shape_of_row(row), row["dtype"] or {}, row["extra"]
     mode = (row["recompute"] or {}).get("mode") or ("none" if row["recompute"] is None else "none")
     if any(word in str(mode) for word in ("not stated", "default")):
@@ -284,6 +307,8 @@ def _head(row: Row) -> Head:
         if text.startswith("fused"):
             chunk = next((int(word) for word in text.replace(",", " ").split() if word.isdigit()), 8192)
             return replace(fsdp.EAGER_HEAD, chunk=chunk)
+        return replace(fsdp.EAGER_HEAD, alive=fsdp.EAGER_HEAD.alive + HALF)  # a copy shifted by one token
+    if source == "torchtitan" and "full fp32" in str(row["extra"].get("logits")):
         return fsdp.EAGER_HEAD
     if source == "verl" and "ascend" in row["id"]:
         return fsdp.NPU_HEAD
@@ -298,8 +323,6 @@ def _as_published(row: Row, setup: fsdp.Fsdp) -> fsdp.Fsdp:
     """Change what a source's trainer does otherwise."""
     extra = row["extra"]
     techniques = extra.get("techniques") or ()
-    if row["id"].startswith("prime") and setup.lora_rank:
-        setup = replace(setup, weights=HALF)
     if any("8-bit" in technique for technique in techniques) or "8-bit" in str(extra.get("optimizer", "")):
         setup = replace(setup, moments=2)
     if any("Fuse optimizer" in technique for technique in techniques):

@@ -78,11 +78,13 @@ def _of_megatron_arguments(arch: dict[str, Any], row: dict[str, Any]) -> Shape:
         raise UnknownModelError("layers of multi-token prediction are not counted")
     hidden, heads = arch["hidden-size"], arch["num-attention-heads"]
     bias = not arch.get("disable-bias-linear")
+    gated = bool(arch.get("swiglu"))
+    width = arch.get("ffn-hidden-size") or (hidden * 8 // 3 // 64 * 64 if gated else 4 * hidden)
     config = {
         "model_type": "megatron",
         "num_hidden_layers": arch["num-layers"],
         "hidden_size": hidden,
-        "intermediate_size": arch.get("ffn-hidden-size") or 4 * hidden,
+        "intermediate_size": width,
         "num_attention_heads": heads,
         "num_key_value_heads": arch.get("num-query-groups") if arch.get("group-query-attention") else heads,
         "head_dim": arch.get("kv-channels") or hidden // heads,
@@ -98,7 +100,7 @@ def _of_megatron_arguments(arch: dict[str, Any], row: dict[str, Any]) -> Shape:
         dense = 1 if arch.get("moe-layer-freq") else 0
         config |= {
             "num_experts": arch["num-experts"],
-            "num_experts_per_tok": arch.get("moe-router-topk") or 1,
+            "num_experts_per_tok": arch.get("moe-router-topk") or 2,
             "moe_intermediate_size": arch.get("moe-ffn-hidden-size") or config["intermediate_size"],
             "shared_expert_intermediate_size": arch.get("moe-shared-expert-intermediate-size") or 0,
             "first_k_dense_replace": dense,
@@ -111,7 +113,6 @@ def _of_megatron_arguments(arch: dict[str, Any], row: dict[str, Any]) -> Shape:
             "qk_rope_head_dim": arch["qk-pos-emb-head-dim"],
             "v_head_dim": arch["v-head-dim"],
         }
-    gated = bool(arch.get("swiglu"))
     return shape_of(config, Family(norm_vectors=2, gated=gated, expert_bias=bias))
 
 

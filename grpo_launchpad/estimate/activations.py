@@ -28,13 +28,13 @@ class Kernels:
         fused: Transformer Engine's kernels; otherwise transformers' eager ones.
         compiled: torch.compile, which keeps fewer intermediates of normalisations and gates.
         dropout: whether masks of dropout are kept: a byte an element.
-        flash: whether attention keeps no matrix of scores.
+        scores: tokens of a sequence where attention keeps its matrix of scores; 0 with flash attention.
     """
 
     fused: bool = True
     compiled: bool = False
     dropout: bool = False
-    flash: bool = True
+    scores: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,13 @@ def layer_bytes(
             mla_up_proj, shared_experts.
     """
     norm = norm_bytes(shape, kernels) / split.sequence
+    # An eager normalisation keeps its input in fp32, and nothing keeps it in bf16.
+    stream = HALF * shape.hidden / split.sequence if kernels.fused or kernels.compiled else 0
     return (
         attention_bytes(shape, layer, kernels, split, recomputed)
         + feed_forward_bytes(shape, layer, kernels, split, recomputed)
         + (0 if "layernorm" in recomputed else 2 * norm)
-        + 2 * HALF * shape.hidden / split.sequence  # the residual stream before each block
+        + 2 * stream  # before attention and before the feed-forward block
     )
 
 
@@ -92,20 +94,19 @@ def attention_bytes(
         compressed = 2 * HALF * (layer.q_latent_width + layer.latent_width)
         if "mla_up_proj" in recomputed:
             return compressed + HALF * layer.v_width / split.tensor
-        return compressed + (kept + HALF * layer.v_width + _values_with_keys(shape, layer)) / split.tensor
+        # Values lie in one tensor with the keys that are not rotated.
+        return compressed + (kept + 2 * HALF * layer.v_width + _scores(shape, kernels)) / split.tensor
     if layer.kind == "linear":
         return HALF * (2 * layer.state_width + 3 * layer.v_width + width) / split.tensor
     kept += HALF * layer.kv_width
-    if not kernels.fused and not kernels.compiled:
-        kept += HALF * width  # queries and keys before the rotation
-    if kernels.flash:
-        kept += FULL * shape.heads
-    return kept / split.tensor + (_mask(shape, kernels) / split.sequence)
+    return (kept + _scores(shape, kernels)) / split.tensor + _mask(shape, kernels) / split.sequence
 
 
-def _values_with_keys(shape: Shape, layer: Layer) -> float:
-    """The unrotated keys, in whose tensor the values lie."""
-    return HALF * layer.v_width
+def _scores(shape: Shape, kernels: Kernels) -> float:
+    """Flash attention keeps a number a head and token; otherwise the softmax is kept, with dropout what it makes."""
+    if not kernels.scores:
+        return FULL * shape.heads
+    return shape.heads * kernels.scores * (HALF + (HALF + 1 if kernels.dropout else 0))
 
 
 def _mask(shape: Shape, kernels: Kernels) -> float:
@@ -127,7 +128,9 @@ def feed_forward_bytes(
     # gather each other's tokens and hold a part of its width.
     copies = layer.experts_per_token / split.sequence
     act = HALF if "moe_act" in recomputed else 0
-    inputs = HALF * shape.hidden * split.expert_tensor
+    # Without Transformer Engine's permutation: gathered, in fp32 with its weight, and what the expert gave.
+    each = HALF if kernels.fused else HALF + FULL + HALF
+    inputs = each * shape.hidden * split.expert_tensor
     routed = copies * (inputs + (per_width - act) * layer.expert_width)
     shared = 0.0 if "shared_experts" in recomputed else per_width * layer.shared_width / split.tensor
     router = 3 * FULL * layer.expert_count

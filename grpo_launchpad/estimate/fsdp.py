@@ -14,12 +14,12 @@ from grpo_launchpad.estimate.parts import Part, parts_of, total
 
 # bf16 logits, into which flash-attention's cross entropy writes the gradient.
 FLASH_HEAD = Head(alive=HALF, without_gradient=HALF)
-# PyTorch's cross entropy: bf16 logits, their fp32 copy, its log-softmax and the gradients of both.
-EAGER_HEAD = Head(alive=HALF + 3 * FULL + HALF, without_gradient=HALF + 2 * FULL)
+# PyTorch's cross entropy: bf16 logits, their log-softmax in fp32, and two gradients in fp32.
+EAGER_HEAD = Head(alive=HALF + 3 * FULL, without_gradient=HALF + 2 * FULL)
 # The same compiled: bf16 logits, their gradient in fp32 and in bf16.
 COMPILED_HEAD = Head(alive=2 * HALF + FULL, without_gradient=HALF)
 # Ascend's cross entropy gives log-probabilities of the whole vocabulary in fp32 beside bf16 logits.
-NPU_HEAD = Head(alive=2 * HALF + FULL, without_gradient=HALF + FULL)
+NPU_HEAD = Head(alive=HALF + FULL, without_gradient=HALF + FULL)
 
 
 @dataclass(frozen=True)

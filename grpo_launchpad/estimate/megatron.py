@@ -30,6 +30,8 @@ class Head:
 # bf16 logits, their fp32 copy, in which softmax and gradient are computed in place. Source: Megatron-Core 0.16
 # ``transformer/module.py`` (Float16Module gives fp32) and ``tensor_parallel/cross_entropy.py``.
 MEGATRON_HEAD = Head(alive=HALF + FULL, without_gradient=FULL)
+# The same with cross_entropy_fusion_impl=native, whose kernels keep another fp32 copy.
+FUSED_HEAD = Head(alive=HALF + 2 * FULL, without_gradient=2 * FULL)
 # Transformer Engine's cross entropy writes the gradient into the bf16 logits.
 TRANSFORMER_ENGINE_HEAD = Head(alive=HALF, without_gradient=HALF)
 
@@ -67,6 +69,8 @@ class Megatron:
         extra_layers: places that embedding and loss take in the split.
         vocab_multiple: the vocabulary is padded to a multiple of this times ``tp``.
         lora_rank: of adapters; 0 trains all weights.
+        lora_experts: whether each routed expert has adapters of its own.
+        grouped: whether the products of all experts are one call.
     """
 
     shape: Shape
@@ -97,6 +101,8 @@ class Megatron:
     extra_layers: int = 0
     vocab_multiple: int = 128
     lora_rank: int = 0
+    lora_experts: bool = False
+    grouped: bool = True
 
     @property
     def data_parallel(self) -> int:
@@ -190,7 +196,12 @@ def adapters_of(setup: Megatron, stage: int) -> float:
 
     An adapter has a matrix of its input's width and one of its output's, the first of which every rank holds.
     """
-    return sum(adapter_weights(setup.shape, layer, setup.lora_rank) for layer in stage_layers(setup)[stage]) / setup.tp
+    layers = stage_layers(setup)[stage]
+    shared = sum(adapter_weights(setup.shape, layer, setup.lora_rank) for layer in layers) / setup.tp
+    if not setup.lora_experts:
+        return shared
+    whole = sum(adapter_weights(setup.shape, layer, setup.lora_rank, with_experts=True) for layer in layers)
+    return shared + (whole / setup.tp - shared) / (setup.ep * setup.etp)
 
 
 def adapter_weights(shape: Shape, layer: Layer, rank: int, with_experts: bool = False) -> float:
@@ -281,7 +292,8 @@ def backward_bytes(shape: Shape, layer: Layer, kernels: Kernels, split: Split) -
     gate = HALF * (3 if layer.gated else 2)
     if layer.expert_count:
         copies = layer.experts_per_token / split.sequence
-        wide = copies * (gate * layer.expert_width + 2 * HALF * shape.hidden * split.expert_tensor)
+        moved = (2 if kernels.fused else 8) * HALF * shape.hidden * split.expert_tensor
+        wide = copies * (gate * layer.expert_width + moved)
     else:
         wide = gate * layer.mlp_width / split.tensor
     gathered = HALF * shape.hidden if split.sequence > 1 else 0
@@ -298,7 +310,7 @@ def head(setup: Megatron, *, gradient: bool = True) -> tuple[Part, ...]:
 
 def update(setup: Megatron, stage: int) -> tuple[Part, ...]:
     """Return what a rank of a stage holds at the peak of the forward and backward passes of an update."""
-    held = states(setup, stage)
+    held = states(setup, stage) + workspaces(setup)
     alive = activations(setup, stage)
     if stage < setup.pp - 1:
         return held + alive
@@ -309,6 +321,19 @@ def update(setup: Megatron, stage: int) -> tuple[Part, ...]:
     in_layers = alive
     larger = with_head if sum(p.size for p in with_head) > sum(p.size for p in in_layers) else in_layers
     return held + larger
+
+
+def workspaces(setup: Megatron) -> tuple[Part, ...]:
+    """Return what stays after a step besides states: workspaces of cuBLAS, and tensors that went between stages.
+
+    A workspace has 32 MiB: one of PyTorch's, one of Transformer Engine and one for what it overlaps, four more for
+    grouped products (``pytorch/cpp_extensions/gemm.py``). Of each piece of a stage, its last input and the gradient of
+    its output stay referenced until the next step (``pipeline_parallel/schedules.py``).
+    """
+    count = 7 if setup.shape.is_moe and setup.grouped else 3
+    crossing = 0 if setup.pp == 1 else max(3, 2 * setup.vpp)
+    each = HALF * setup.shape.hidden * setup.tokens / setup.split.sequence
+    return parts_of(("workspaces", count * 32 * 2**20), ("tensors between stages", crossing * each))
 
 
 def hidden_states(setup: Megatron) -> tuple[Part, ...]:
