@@ -134,7 +134,7 @@ def device_of_row(row: Row) -> tuple[Device, int]:
 # ------------------------------------------------------------------------------------------------- trainers
 
 
-def _shape(row: Row) -> Shape:
+def shape_of_time_row(row: Row) -> Shape:
     """Return the shape of a row's model; MPT, a GPT without biases, is described by the row itself."""
     arch = row["extra"].get("arch") or {}
     if not str(row["model"]).startswith("mosaicml/mpt"):
@@ -152,7 +152,7 @@ def _shape(row: Row) -> Shape:
 
 
 def _trainer(row: Row) -> Trainer:
-    shape, (device, per_node) = _shape(row), device_of_row(row)
+    shape, (device, per_node) = shape_of_time_row(row), device_of_row(row)
     engine, extra = str(row["engine"]), row["extra"]
     world = row["world"]
     if not world:
@@ -331,7 +331,7 @@ def _rollout(row: Row, trainer: Trainer) -> Rollout:
 
 
 def _one_sequence(row: Row, reached: Reached) -> float:
-    shape, (device, per_node) = _shape(row), device_of_row(row)
+    shape, (device, per_node) = shape_of_time_row(row), device_of_row(row)
     tp = row["tp"] or 1
     engine = Rollout(shape=shape, device=device, devices=tp, tp=tp, per_node=per_node)
     length = row["response_len"]
@@ -344,4 +344,4 @@ def _sync(row: Row, reached: Reached) -> float:
     if "+" in str(row["engine"]):
         trainer = _trainer(row)
         return time.sync_seconds(trainer.shape, trainer.device, reached)
-    return time.sync_seconds(_shape(row), device_of_row(row)[0], reached)
+    return time.sync_seconds(shape_of_time_row(row), device_of_row(row)[0], reached)

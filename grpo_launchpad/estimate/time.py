@@ -2,8 +2,8 @@
 
 The floor is a roofline: training and prefill at the device's peak of arithmetic, decoding at its bandwidth, transfers
 at the speed of the link. The estimate is the same sum with what is reached in practice: of the peak in large matrices,
-of the bandwidth in elementwise kernels, of the link in collectives; and with launches, pipeline bubbles and the engine's
-work for each sequence. The shares in REACHED were fitted once, all together, to published measurements;
+of the bandwidth in elementwise kernels, of the link in collectives; and with launches, pipeline bubbles and what the
+engine does for each sequence. The shares in REACHED were fitted once, all together, to published measurements;
 docs/en/estimate.md has the errors by class of rows.
 
 Sources of the counts: Kaplan et al. 2020 (arXiv 2001.08361) for 2 operations a weight and token; Korthikanti et al.
