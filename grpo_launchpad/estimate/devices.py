@@ -123,8 +123,8 @@ def device_of(name: str) -> Device:
         return by_name[wanted]
     known = ", ".join(device.name for device in DEVICES)
     near = difflib.get_close_matches(wanted, by_name, n=1, cutoff=0.6)
-    hint = f"; is {by_name[near[0]].name} meant?" if near else ""
-    raise UnknownDeviceError(f"device {name!r} is not in the table{hint}. Known: {known}")
+    hint = f" (is {by_name[near[0]].name} meant?)" if near else ""
+    raise UnknownDeviceError(f"{name!r} is no device of the table{hint}: {known}")
 
 
 def _plain(name: str) -> str:

@@ -118,9 +118,8 @@ def _verdict(
     return max(said, key=lambda pair: (order[pair[0].word], -pair[0].margin))
 
 
-# Phases whose memory is a share that the engine takes, whatever the model is, are known better than the others.
 def band_of(phase: Phase) -> float:
-    """Return the relative error that is allowed for a phase: less where the engine's share is most of it."""
+    """Return the relative error that is allowed for a phase: less where most of it is the engine's share, as set."""
     shared = sum(part.size for part in phase.parts if part.name == ENGINE_SHARE)
     return 0.03 + 0.07 * (1 - shared / phase.total) if phase.total else 0.1
 

@@ -27,6 +27,7 @@ from grpo_launchpad.preflight.layout import (
 MODEL = "actor_rollout_ref.model"
 # The part of the longest allowed sequence that samples have at least, on average: GSM8K's have a fifth of 1,536.
 SHORTEST = 0.2
+SIZES_OF_IMAGES = "sizes of images: as many tokens are counted as theirs as prompts may have"
 # Bytes of a weight by verl's name of its type.
 TYPE_BYTES = {"fp32": FULL, "float32": FULL, "bf16": HALF, "bfloat16": HALF, "fp16": HALF, "float16": HALF}
 # What verl's fused kernel holds of logits: three fp32 copies of 512 tokens. Source: ``utils/experimental``.
@@ -180,7 +181,7 @@ def launch_of(config: DictConfig, shape: Shape, *, npu: bool = False) -> Launch:
         kept=keeps + 1 if (config.trainer.save_freq or -1) > 0 else 0,
         batch_tokens=layout.train_batch * layout.group * length,
         max_length=length,
-        not_modelled=tuple(_not_modelled(config, layout)),
+        not_modelled=(*_not_modelled(config, layout), *((SIZES_OF_IMAGES,) if shape.vision else ())),
     )
 
 
@@ -318,7 +319,5 @@ def _not_modelled(config: DictConfig, layout: Layout) -> Iterable[str]:
         yield "tiled feed-forward blocks: counted as whole ones"
     if str(actor.optim.get("optimizer", "AdamW")).lower() not in ("adam", "adamw", "adamw8bit"):
         yield f"the optimizer {actor.optim.optimizer}: counted as AdamW"
-    if OmegaConf.select(config, "data.image_key") and config.data.get("image_patch_size"):
-        yield "sizes of images: as many of the tokens are counted as of images as prompts may have"
     if config.algorithm.adv_estimator == "gae":
         yield "the critic"

@@ -80,7 +80,7 @@ def start(plan: Plan, started_at: float) -> int:
         config, problems = problems_of(plan)
         if config is not None and not problems and plan.flags["PREFLIGHT"]:
             devices, disk = check_machine(config, plan.device, plan.run.path)
-            problems = [*devices, *disk]
+            problems = [*devices, *disk] or _sized(plan, config)
         if problems:
             raise Refused(complaint(plan, problems))
 
@@ -104,6 +104,17 @@ def start(plan: Plan, started_at: float) -> int:
         if code:
             raise Refused(f"the trainer ended with exit code {code}; its log: {plan.run.log(attempt)}", FAILURE)
     return 0
+
+
+def _sized(plan: Plan, config: DictConfig) -> list[Problem]:
+    """Print what the launch needs of its devices; return the problem of one that needs more than they have."""
+    if plan.device == "cpu":
+        return []
+    from grpo_launchpad.launch.sizing import size
+
+    sizing = size(plan, config)
+    print(sizing.line, file=sys.stderr)
+    return sizing.problems
 
 
 def finished_step(config: DictConfig) -> int | None:
