@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.estimate import memory_rows
+from benchmarks.estimate import memory_rows, time_rows
 from benchmarks.estimate.table import table
 
 
@@ -62,7 +62,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 def estimate(row: dict[str, Any]) -> memory_rows.Estimate:
     """Return the estimate of a row, of memory or of time."""
     try:
-        return memory_rows.estimate(row)
+        return time_rows.estimate(row) if row["what"] in time_rows.KINDS else memory_rows.estimate(row)
     except Exception as error:  # a row with fields that nobody foresaw is one that is not modelled
         return memory_rows.Estimate(kind="other", reason=f"{type(error).__name__}: {error}")
 

@@ -25,7 +25,7 @@ def table(answers: list[Answer]) -> str:
             members = [(r, a) for r, a in by_kind[kind] if r.get("confidence") == confidence]
             if members:
                 lines.append(_row(kind, confidence, members))
-    return "\n".join([*lines, "", *_verdicts(answers), "", _coverage(answers)])
+    return "\n".join([*lines, "", *_verdicts(answers), _coverage(answers)])
 
 
 def error(row: dict[str, Any], answer: Estimate) -> float | None:
@@ -56,7 +56,7 @@ def _verdicts(answers: list[Answer]) -> list[str]:
         if said:
             counts = [said.count(word) for word in ("fits", "tight", "does not fit", None)]
             lines.append(f"| {words} | " + " | ".join(map(str, counts)) + " |")
-    return lines
+    return [*lines, ""] if len(lines) > 2 else []
 
 
 def _coverage(answers: list[Answer]) -> str:

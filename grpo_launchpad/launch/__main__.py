@@ -97,9 +97,9 @@ def dry_run(plan) -> int:
         config, problems = problems_of(plan, made_later=made_later)
         if can_be_sized(config, problems):
             sizing = size(plan, config)
-            print(sizing.line, file=sys.stderr)
-            if plan.flags["CHECK"] and sizing.table:
-                print(sizing.table, file=sys.stderr)
+            print(sizing.lines, file=sys.stderr)
+            if plan.flags["CHECK"] and sizing.tables:
+                print(sizing.tables, file=sys.stderr)
             problems = [*problems, *sizing.problems]
         if not problems:
             devices, disk = check_machine(config, plan.device, plan.run.path)
@@ -124,15 +124,14 @@ def check_as_json(plan) -> int:
 
     made_later = frozenset({str(plan.run.data)} if plan.flags["SMOKE"] else ())
     config, problems = problems_of(plan, made_later=made_later)
-    memory, reason = None, ""
+    sized = {"memory": None, "time": None, "no_estimate": None}
     if can_be_sized(config, problems):
         sizing = size(plan, config)
-        memory, reason, problems = sizing.as_object(), sizing.reason, [*problems, *sizing.problems]
+        sized, problems = sizing.as_object(), [*problems, *sizing.problems]
     found = [
         {"where": plan.place_of(each.where), "what": each.what, "fix": plan.fix_in_place(each.fix)} for each in problems
     ]
-    said = {"launcher": plan.launcher.stem, "problems": found, "memory": memory, "no_estimate": reason or None}
-    print(json.dumps(said, indent=2))
+    print(json.dumps({"launcher": plan.launcher.stem, "problems": found, **sized}, indent=2))
     return 2 if problems else 0
 
 

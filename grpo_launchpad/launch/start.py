@@ -113,7 +113,7 @@ def _sized(plan: Plan, config: DictConfig) -> list[Problem]:
     from grpo_launchpad.launch.sizing import size
 
     sizing = size(plan, config)
-    print(sizing.line, file=sys.stderr)
+    print(sizing.lines, file=sys.stderr)
     return sizing.problems
 
 
