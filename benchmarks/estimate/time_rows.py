@@ -211,6 +211,10 @@ def _training(row: Row, reached: Reached) -> tuple[float, float]:
     if not row["global_batch"] or not row["seq_len"]:
         raise NotModelled("the batch is not published")
     trainer = _trainer(row)
+    if row["engine"] == "fsdp2" and row["extra"].get("phase") == "log-probabilities":
+        tokens = row["global_batch"] * row["seq_len"]
+        batch = Batch(tokens=tokens, length=row["seq_len"], micro_tokens=row["token_budget"])
+        return time.forward_seconds(trainer, batch, reached), tokens
     tokens = row["extra"].get("tokens_per_step")
     if not isinstance(tokens, int | float):
         tokens = row["global_batch"] * row["seq_len"]
