@@ -16,6 +16,16 @@ from typing import Any
 from benchmarks.estimate import memory_rows, time_rows
 from benchmarks.estimate.table import table
 
+# Of a row; one that is left out is not published.
+# fmt: off
+FIELDS = [
+    "what", "value", "model", "engine", "gpu", "world", "tp", "pp", "vpp", "cp", "ep", "etp", "dp",
+    "micro_batch", "token_budget", "seq_len", "prompt_len", "response_len", "global_batch", "n", "dtype",
+    "distributed_optimizer", "recompute", "offload", "lora_rank", "sequence_parallel", "fp8", "attention",
+    "engine_util", "confidence", "source",
+]
+# fmt: on
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.estimate", description=__doc__.splitlines()[0])
@@ -55,7 +65,7 @@ def read(file: Path) -> list[dict[str, Any]]:
             raise ValueError(f"{file}:{number}: not valid JSON: {error}") from error
         if not isinstance(row, dict) or not {"id", "what", "value"} <= set(row):
             raise ValueError(f"{file}:{number}: not an object with id, what and value")
-        rows.append(row)
+        rows.append({**dict.fromkeys(FIELDS), **row, "extra": row.get("extra") or {}})
     return rows
 
 
@@ -63,7 +73,8 @@ def estimate(row: dict[str, Any]) -> memory_rows.Estimate:
     """Return the estimate of a row, of memory or of time."""
     try:
         return time_rows.estimate(row) if row["what"] in time_rows.KINDS else memory_rows.estimate(row)
-    except Exception as error:  # a row with fields that nobody foresaw is one that is not modelled
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # fields that nobody foresaw: a row that is not modelled
         return memory_rows.Estimate(kind="other", reason=f"{type(error).__name__}: {error}")
 
 

@@ -232,6 +232,8 @@ def _fsdp(row: Row) -> Trainer:
         raise NotModelled("a pipeline of FSDP stages is not modelled")
     if row["lora_rank"] and not isinstance(row["lora_rank"], int):
         raise NotModelled("the rank of adapters is not published")
+    if row["id"].startswith("qwen1") and "emb" in row["id"]:
+        raise NotModelled("an adapter beside a trained embedding is not modelled")
     if row["id"].startswith("litgpt") and row["world"] > 1:
         raise NotModelled("a trainer that loads the whole model in each process is not modelled")
     shape, dtype, extra = shape_of_row(row), row["dtype"] or {}, row["extra"]
@@ -313,7 +315,8 @@ def _head(row: Row) -> Head:
     if source == "verl" and "ascend" in row["id"]:
         return fsdp.NPU_HEAD
     if source in ("verl", "verllog", "easyr1"):
-        return fsdp.FLASH_HEAD
+        entropy = float(row["extra"].get("entropy_coeff") or 0)  # whose gradient has tensors of its own
+        return replace(fsdp.FLASH_HEAD, alive=fsdp.FLASH_HEAD.alive + (2 * HALF if entropy else 0))
     if source == "torchtune" and row["extra"].get("chunked_ce_chunks"):
         return replace(fsdp.EAGER_HEAD, chunk=(row["token_budget"] or 4096) // row["extra"]["chunked_ce_chunks"])
     return fsdp.COMPILED_HEAD if row["extra"].get("compile") else fsdp.EAGER_HEAD

@@ -22,14 +22,25 @@ MOST_NODES = 64
 def mended(config: DictConfig, judge: Judge) -> Change | None:
     """Return changes with which a launch fits, or is tight if nothing makes it fit; None if nothing helps.
 
-    Of the phase that decides, the cheapest change with which it no longer does is taken, until no phase is too large.
+    Settings are changed on the same devices first; if that does not help, on more of them, as few as possible.
 
     Args:
         config: of a launch that does not fit.
         judge: what is said of a configuration.
     """
-    changes: Change = {}
-    said = judge(config)
+    for start in ({}, *_more_devices(layout_of(config))):
+        if (changes := _settled(config, start, judge)) is not None:
+            return _without_unneeded(config, changes, judge)
+    return None
+
+
+def _settled(config: DictConfig, start: Change, judge: Judge) -> Change | None:
+    """Return changes that begin with ``start`` and leave no phase too large.
+
+    Of the phase that decides, the cheapest change with which it no longer does is taken, until none is too large.
+    """
+    changes = dict(start)
+    said = judge(with_changes(config, changes))
     for _ in range(MOST_CHANGES):
         if said is None or said[0] != DOES_NOT_FIT:
             break
@@ -38,6 +49,17 @@ def mended(config: DictConfig, judge: Judge) -> Change | None:
             return None
         changes, said = found
     return changes if said is not None and said[0] != DOES_NOT_FIT else None
+
+
+def _without_unneeded(config: DictConfig, changes: Change, judge: Judge) -> Change:
+    """Leave out what a later change made unnecessary."""
+    word = judge(with_changes(config, changes))
+    for key in list(changes):
+        fewer = {name: value for name, value in changes.items() if name != key}
+        without = judge(with_changes(config, fewer)) if fewer else None
+        if word is not None and without is not None and without[0] in (FITS, word[0]):
+            changes = fewer
+    return changes
 
 
 def _next(config: DictConfig, changes: Change, phase: str, judge: Judge) -> tuple[Change, tuple[str, str]] | None:
@@ -81,10 +103,8 @@ def as_fix(changes: Change, engine: str) -> str:
 
 
 def candidates(config: DictConfig, phase: str) -> Iterator[Change]:
-    """Yield single changes that lower a phase, the cheapest first; last, more devices."""
-    layout = layout_of(config)
-    yield from _BY_PHASE.get(phase, _of_training)(config, layout)
-    yield from _more_devices(layout)
+    """Yield single changes that lower a phase on the same devices, the cheapest first."""
+    yield from _BY_PHASE.get(phase, _of_training)(config, layout_of(config))
 
 
 def _of_engine(config: DictConfig, layout: Layout) -> Iterator[Change]:

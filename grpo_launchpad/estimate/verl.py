@@ -246,7 +246,8 @@ def _fsdp(
     # Compiled or chunked, the entropy holds little of its own; otherwise its softmax and product in fp32.
     without = 0.0 if chunked or engine.use_torch_compile else 3.0 * FULL
     wanted = actor.entropy_coeff != 0 or actor.calculate_entropy
-    with_gradient = 0.0 if not wanted or engine.entropy_checkpointing else HALF if engine.use_torch_compile else without
+    # Then the gradients of log-probabilities and of the entropy have tensors of their own.
+    with_gradient = 2 * HALF + (0.0 if engine.entropy_checkpointing else without) if wanted else 0.0
     return trainer, with_gradient, without
 
 

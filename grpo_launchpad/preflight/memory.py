@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from grpo_launchpad.architectures import Architecture
 from grpo_launchpad.estimate.devices import Device
-from grpo_launchpad.estimate.memory import band_of
+from grpo_launchpad.estimate.memory import band_of, host_total
 from grpo_launchpad.estimate.mend import as_fix, mended
 from grpo_launchpad.estimate.of_config import Estimated, NoEstimateError, estimate
 from grpo_launchpad.estimate.parts import GIB
@@ -16,6 +16,8 @@ from grpo_launchpad.preflight.layout import ROLLOUT, check_layout, layout_of
 from grpo_launchpad.preflight.problem import Problem
 
 SHARE = f"{ROLLOUT}.gpu_memory_utilization"
+# A machine of 8 devices has 2 TB of memory at most; a change that needs more of it mends nothing.
+HOST_PER_DEVICE = 256 * GIB
 # Where a phase's memory is decided, if no change is known that mends it.
 KEYS = {"engine start": SHARE, "rollout": SHARE, "rollout engine's share": SHARE}
 
@@ -57,6 +59,8 @@ def _judge(
         try:
             memory = estimate(config, device, npu=npu).memory
         except NoEstimateError:
+            return None
+        if host_total(memory) > HOST_PER_DEVICE * config.trainer.n_gpus_per_node:
             return None
         return (memory.verdict.word, memory.worst.name) if memory.verdict else None
 
