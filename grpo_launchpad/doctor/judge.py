@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from grpo_launchpad.doctor.accelerators import DEVICE_NAMES, VISIBLE
 from grpo_launchpad.doctor.facts import Facts
-from grpo_launchpad.doctor.network import LOCAL, Interface, Network
+from grpo_launchpad.doctor.network import Interface, Network
 from grpo_launchpad.doctor.system import Disk, System
 from grpo_launchpad.doctor.versions import ENGINES, PINNED, tested
 
@@ -67,7 +68,7 @@ def judge(facts: Facts) -> list[Finding]:
 
 def _python(facts: Facts) -> Iterator[Finding]:
     here = facts.system.python
-    said = f"{here}, {facts.system.executable}"
+    said = f"{here}, {_short(facts.system.executable)}"
     if here.rpartition(".")[0] in PYTHONS:
         yield Finding("Python", OK, said)
     else:
@@ -268,9 +269,9 @@ def _cores_and_memory(facts: Facts) -> Iterator[Finding]:
 
 
 def _disk(item: str, disk: Disk, elsewhere: str) -> Finding:
-    said = f"{disk.free / GIB:.1f} of {disk.total / GIB:.0f} GiB free, {disk.folder}"
+    said = f"{disk.free / GIB:.1f} of {disk.total / GIB:.0f} GiB free, {_short(disk.folder)}"
     if not disk.writable:
-        return Finding(item, FAIL, f"cannot be written, {disk.folder}", elsewhere)
+        return Finding(item, FAIL, f"cannot be written, {_short(disk.folder)}", elsewhere)
     if disk.free_inodes is not None and disk.free_inodes < INODES_NEEDED:
         return Finding(item, FAIL, f"{said}; only {disk.free_inodes} files more", elsewhere)
     if disk.free < DISK_NEEDED:
@@ -348,9 +349,8 @@ def _proxies(network: Network) -> Finding:
     if not caught:
         return Finding("proxies", OK, f"{said}; local addresses go without")
     remedy = f"export no_proxy={','.join(network.bypassed)} NO_PROXY={','.join(network.bypassed)}"
-    status = FAIL if any(address in caught for address in LOCAL) else WARN
-    what = "calls between Ray's and vLLM's servers on this machine would go to the proxy"
-    return Finding("proxies", status, f"{said}, also for {', '.join(caught)}: {what}", remedy)
+    what = "requests to servers on this machine (SGLang, a judge of rewards, Ray's dashboard) would go to the proxy"
+    return Finding("proxies", WARN, f"{said}, also for {', '.join(caught)}: {what}", remedy)
 
 
 def _hubs(network: Network) -> Iterator[Finding]:
@@ -415,3 +415,11 @@ def _clock(facts: Facts) -> Iterator[Finding]:
 
 def _count(number: int | None) -> str:
     return "no limit" if number is None else f"{number:,}"
+
+
+def _short(path: str) -> str:
+    """Return a path as a reader would write it: from the current folder, or from home."""
+    for folder, written in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if path.startswith(f"{folder}/"):
+            return written + path.removeprefix(f"{folder}/")
+    return path
