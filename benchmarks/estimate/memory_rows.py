@@ -152,6 +152,8 @@ def _megatron(row: Row) -> Trainer:
     shape = shape_of_row(row)
     tokens = _tokens(row, needed=row["what"] != "model_states_gib")
     arguments = extra.get("args_subset") or {}
+    if arguments.get("perform-rl-step"):
+        raise NotModelled("Megatron's own loop of reinforcement learning is not modelled")
     dp, micro = row["dp"] or 1, row["micro_batch"] or 1
     count = extra.get("micro_batches") or max(1, (row["global_batch"] or dp * micro) // (dp * micro))
     details = (row["recompute"] or {}).get("details")
@@ -169,7 +171,8 @@ def _megatron(row: Row) -> Trainer:
         vpp=row["vpp"] or 1,
         cp=row["cp"] or 1,
         ep=row["ep"] or 1,
-        etp=row["etp"] or (row["tp"] or 1),
+        # Where the devices were inferred from the states, it was for experts that are not split.
+        etp=row["etp"] or (1 if extra.get("world_note") else row["tp"] or 1),
         sequence_parallel=bool(row["sequence_parallel"]),
         distributed_optimizer=row["distributed_optimizer"] is not False,
         tokens=tokens or 1,
@@ -332,8 +335,9 @@ def _as_published(row: Row, setup: fsdp.Fsdp) -> fsdp.Fsdp:
         setup = replace(setup, keeps_gradients=False, copies_moments=False)
     if "+ Compile" in techniques:
         setup = replace(setup, kernels=replace(setup.kernels, compiled=True))
-    if row["id"].startswith("verllog.ppogemma2b"):  # policy and critic in one process
-        setup = replace(setup, weights=2 * setup.weights)
+    if row["id"].startswith("verllog.ppo") and "before_vllm" in row["id"]:
+        # Policy and critic in one process; the reference as well on one device, where FSDP1 does not offload it.
+        setup = replace(setup, weights=2 * setup.weights + (HALF if row["world"] == 1 else 0))
     return setup
 
 

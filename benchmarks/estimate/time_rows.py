@@ -159,6 +159,8 @@ def _trainer(row: Row) -> Trainer:
         raise NotModelled("the number of devices is not published")
     if row["lora_rank"] and not isinstance(row["lora_rank"], int):
         raise NotModelled("the rank of adapters is not published")
+    if engine.startswith("fsdp") and (row["pp"] or 1) > 1:
+        raise NotModelled("FSDP with pipeline stages is not modelled")
     offload = str(row["offload"] or "none").lower()
     megatron = engine.startswith(("megatron", "zero1"))
     shards = world
@@ -214,7 +216,7 @@ def _training(row: Row, reached: Reached) -> tuple[float, float]:
     if row["engine"] == "fsdp2" and row["extra"].get("phase") == "log-probabilities":
         tokens = row["global_batch"] * row["seq_len"]
         batch = Batch(tokens=tokens, length=row["seq_len"], micro_tokens=row["token_budget"])
-        return time.forward_seconds(trainer, batch, reached), tokens
+        return time.forward_seconds(trainer, batch, replace(reached, micro_batch=0.0)), tokens
     tokens = row["extra"].get("tokens_per_step")
     if not isinstance(tokens, int | float):
         tokens = row["global_batch"] * row["seq_len"]
@@ -224,7 +226,7 @@ def _training(row: Row, reached: Reached) -> tuple[float, float]:
     if row["engine"] == "single" and not row["micro_batch"]:
         micro = row["token_budget"] or micro
     batch = Batch(tokens=tokens, length=row["seq_len"], micro_tokens=micro)
-    return time.train_seconds(trainer, batch, replace(reached, update=0.0)), tokens
+    return time.train_seconds(trainer, batch, replace(reached, update=0.0, micro_batch=0.0)), tokens
 
 
 # ------------------------------------------------------------------------------------------------- RL
@@ -348,4 +350,4 @@ def _sync(row: Row, reached: Reached) -> float:
     if "+" in str(row["engine"]):
         trainer = _trainer(row)
         return time.sync_seconds(trainer.shape, trainer.device, reached)
-    return time.sync_seconds(shape_of_time_row(row), device_of_row(row)[0], reached)
+    return time.sync_seconds(shape_of_time_row(row), device_of_row(row)[0], reached, apart=True)

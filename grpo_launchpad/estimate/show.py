@@ -19,7 +19,7 @@ def line(memory: Memory, device: Device | None, origin: str) -> str:
     verdict = memory.verdict
     margin = f"{_gib(verdict.margin)} GiB left" if verdict.margin >= 0 else f"{_gib(-verdict.margin)} GiB too much"
     amount = f"{_gib(verdict.needed)} of {_gib(verdict.memory)} GiB on {device.name} ({origin})"
-    return f"memory: {verdict.word}: {amount}, {margin} ({largest}; +-{band_of(worst):.0%})"
+    return f"memory: {verdict.word}: {amount}, {margin} ({largest}; +-{band_of(worst, memory.band):.0%})"
 
 
 def table(memory: Memory) -> str:
@@ -49,7 +49,7 @@ def as_object(memory: Memory, device: Device | None, origin: str) -> dict[str, A
         "verdict": verdict.word if verdict else None,
         "needed": round(verdict.needed if verdict else memory.worst.total),
         "margin": round(verdict.margin) if verdict else None,
-        "relative_error": round(band_of(memory.worst), 3),
+        "relative_error": round(band_of(memory.worst, memory.band), 3),
         "phase": memory.worst.name,
         "largest_part": memory.worst.largest.name,
         "phases": [

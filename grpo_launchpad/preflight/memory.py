@@ -40,7 +40,7 @@ def check_memory(
     share = worst.name == "rollout engine's share"
     holder = "the engine's share of a device" if share else device.name
     what = (
-        f"{worst.name}: about {verdict.needed / GIB:.1f} GiB (+-{band_of(worst):.0%}), most of it "
+        f"{worst.name}: about {verdict.needed / GIB:.1f} GiB (+-{band_of(worst, found.memory.band):.0%}), most of it "
         f"{worst.largest.name} with {worst.largest.size / GIB:.1f}; {holder} has {verdict.memory / GIB:.1f}"
     )
     changes = mended(config, _judge(device, architecture, npu))

@@ -152,7 +152,7 @@ def test_a_run_without_steps_or_configuration_corrects_nothing(fsdp, tmp_path):
     write_run(tmp_path / "strange", fsdp, [{"gen": 5.0}])
     RunFolder(tmp_path / "strange").configuration.write_text("a: 1\n")
     found = calibrated(fsdp, launch(fsdp), A100, last_run=tmp_path / "strange", runs=[])
-    assert (found.band, found.origin) == (duration.BAND, "not calibrated")
+    assert (found.band, found.origin) == (2.0, "not calibrated")
     assert found.lengths.response == 300.0  # what it says of lengths holds all the same
 
 

@@ -138,7 +138,7 @@ def test_without_a_device_there_is_memory_and_no_verdict(configs):
             {"trainer.n_gpus_per_node": 1, f"{ROLLOUT}.tensor_model_parallel_size": 1},
             "A100-80",
             "trainer.n_gpus_per_node",
-            "set NGPUS_PER_NODE=8",
+            "set NGPUS_PER_NODE=",
         ),
         (
             "qwen2.5-32b_fsdp_math",
