@@ -19,7 +19,6 @@ from grpo_launchpad import models
 from grpo_launchpad.estimate.architecture import Shape
 from grpo_launchpad.estimate.devices import Device
 from grpo_launchpad.estimate.duration import (
-    BAND,
     BAND_AFTER_A_RUN,
     SAVE,
     VALIDATION,
@@ -228,4 +227,4 @@ def calibrated(
         return duration_of(config, launch, device, lengths, work)
     # How long validation and checkpoints took there depends on its data and its disk.
     ratios = {key: ratio for key, ratio in other.phases.items() if key not in (VALIDATION, SAVE)}
-    return duration_of(config, launch, device, lengths, work, ratios, f"calibrated by {other.id}", BAND)
+    return duration_of(config, launch, device, lengths, work, ratios, f"calibrated by {other.id}")

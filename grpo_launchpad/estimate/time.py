@@ -49,7 +49,11 @@ class Reached:
         sync: seconds of a weight sync beside the weights.
         sync_tensor: seconds of the same for each tensor, experts each with their own.
         sync_speed: bytes a second of weights from the trainer to the engines.
+        broadcast: seconds of a weight sync to other devices beside the weights.
+        broadcast_speed: bytes a second of weights to other devices.
+        host_optimizer: bytes a second of memory that the optimizer of one device reaches on the host.
         update: seconds that a mini-batch costs beside its micro-batches.
+        micro_batch: seconds that a micro-batch costs beside its passes.
         phase: seconds to hand the samples of a phase to the workers and back, for each sample.
     """
 
@@ -97,7 +101,11 @@ class Reached:
     sync: float = 4.0
     sync_tensor: float = 1e-3
     sync_speed: float = 12 * GB
+    broadcast: float = 1.0
+    broadcast_speed: float = 4.5 * GB
+    host_optimizer: float = 25 * GB
     update: float = 0.6
+    micro_batch: float = 15e-3
     phase: float = 0.3e-3
 
     def matrices_of(self, device: Device) -> float:
@@ -133,7 +141,11 @@ FLOOR = Reached(
     sync=0.0,
     sync_tensor=0.0,
     sync_speed=900 * GB,
+    broadcast=0.0,
+    broadcast_speed=50 * GB,
+    host_optimizer=100 * GB,
     update=0.0,
+    micro_batch=0.0,
     phase=0.0,
 )
 
@@ -159,6 +171,8 @@ class Trainer:
         gathers_twice: whether the backward pass gathers weights again (FSDP's reshard after the forward pass).
         offloads_parameters: to the host between phases.
         offloads_optimizer: to the host between steps.
+        on_host: share of the optimizer that runs on the host.
+        weights_on_host: whether weights are on the host and each pass fetches them (FSDP2's CPUOffloadPolicy).
         fused_loss: whether no logits are kept in fp32.
     """
 
@@ -182,6 +196,8 @@ class Trainer:
     gathers_twice: bool = True
     offloads_parameters: bool = False
     offloads_optimizer: bool = False
+    on_host: float = 0.0
+    weights_on_host: bool = False
     fused_loss: bool = True
 
     @property
@@ -225,13 +241,15 @@ def train_seconds(trainer: Trainer, batch: Batch, reached: Reached = REACHED) ->
     forward = _pass(trainer, micro, batch.length, reached, backward=False)
     backward = _pass(trainer, micro, batch.length, reached, backward=True)
     seconds = _pipelined(trainer, forward + trainer.recompute * forward + backward, count, batch.updates)
+    seconds += count * reached.micro_batch
     return seconds + batch.updates * (optimizer_seconds(trainer, reached) + reached.update)
 
 
 def forward_seconds(trainer: Trainer, batch: Batch, reached: Reached = REACHED) -> float:
     """Return the seconds of forward passes over a batch, as for log-probabilities."""
     micro, count = _micro_batches(trainer, batch)
-    return _pipelined(trainer, _pass(trainer, micro, batch.length, reached, backward=False), count, 1)
+    forward = _pass(trainer, micro, batch.length, reached, backward=False)
+    return _pipelined(trainer, forward, count, 1) + count * reached.micro_batch
 
 
 def optimizer_seconds(trainer: Trainer, reached: Reached = REACHED) -> float:
@@ -245,8 +263,11 @@ def optimizer_seconds(trainer: Trainer, reached: Reached = REACHED) -> float:
         weights /= replicas
     else:
         communication = 0.0
-    seconds = 30 * weights / (trainer.device.bandwidth * reached.bandwidth) + communication
-    if trainer.offloads_optimizer:
+    host = 1.0 if trainer.weights_on_host else trainer.on_host
+    seconds = 30 * (1 - host) * weights / (trainer.device.bandwidth * reached.bandwidth) + communication
+    # There, gradients come over the link, and weights go back.
+    seconds += host * weights * (30 / reached.host_optimizer + (FULL + HALF) / reached.host_link)
+    if trainer.offloads_optimizer and host < 1:
         seconds += 2 * 8 * weights / reached.host_link
     return seconds
 
@@ -328,7 +349,7 @@ def _layer_seconds(
     launch = reached.fused_layer if trainer.lean else reached.eager_layer
     launch = (launch + (reached.experts_layer if routed else 0.0)) * _launches(device, reached)
     launch *= (1.5 if backward else 1.0) * (reached.adapter if trainer.lora_rank else 1.0)
-    if not trainer.sharded or trainer.shard_count == 1:
+    if not trainer.sharded or (trainer.shard_count == 1 and not trainer.weights_on_host):
         return max(seconds, launch)
     # FSDP gathers the next layer's weights, and reduces the last one's gradients, while this one computes.
     gathered = HALF * layer.total if not backward or trainer.gathers_twice else 0.0
@@ -337,6 +358,9 @@ def _layer_seconds(
         reduced = FULL * layer.total
     share = (trainer.shard_count - 1) / trainer.shard_count / trainer.tp
     transfer = (gathered + reduced) * share / _collective_speed(trainer, trainer.shard_count, reached, trainer.tp)
+    if trainer.weights_on_host:
+        fetched = FULL * layer.total / trainer.shard_count + (reduced / trainer.shard_count if backward else 0.0)
+        transfer += fetched / reached.host_link
     busy = max(seconds, transfer) + (1 - reached.hidden) * min(seconds, transfer)
     return max(busy, launch + reached.shard_layer)
 
@@ -541,11 +565,19 @@ def _state_bytes(shape: Shape) -> float:
     return sum(2 * FULL * layer.state for layer in shape.layers if layer.kind == "linear")
 
 
-def sync_seconds(shape: Shape, device: Device, reached: Reached = REACHED) -> float:
-    """Return the seconds to bring the trainer's weights to the engines, in buckets, tensor by tensor, in bf16."""
-    weights = HALF * shape.total
+def sync_seconds(shape: Shape, device: Device, reached: Reached = REACHED, *, apart: bool = False) -> float:
+    """Return the seconds to bring the trainer's weights to the engines, tensor by tensor, in bf16.
+
+    Args:
+        shape: of the model.
+        device: that both run on.
+        reached: what is reached of nominal numbers.
+        apart: whether engines have devices of their own, to which weights are broadcast; otherwise each trainer gathers
+            them and hands them to the engine on its device.
+    """
     tensors = sum(3 * layer.expert_count + 10 for layer in shape.layers)
-    return reached.sync + tensors * reached.sync_tensor + weights / min(device.link, reached.sync_speed)
+    begun, speed = (reached.broadcast, reached.broadcast_speed) if apart else (reached.sync, reached.sync_speed)
+    return begun + tensors * reached.sync_tensor + HALF * shape.total / min(device.link, speed)
 
 
 def save_seconds(trainer: Trainer, reached: Reached = REACHED) -> float:
