@@ -61,13 +61,13 @@ def _measured(row: dict[str, Any], phases: dict[str, list[float]]) -> Measured:
     )
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.estimate.published", description=__doc__.splitlines()[0]
     )
     parser.add_argument("file", type=Path, metavar="FILE.jsonl", help="measurements, one JSON object a line")
     parser.add_argument("--out", type=Path, default=PUBLISHED, help="the file to write")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     try:
         runs = measured_of(read(args.file))
         args.out.write_text("".join(json.dumps(asdict(run)) + "\n" for run in runs), encoding="utf-8")
