@@ -222,11 +222,11 @@ def _seconds(
     rollout = config.actor_rollout_ref.rollout
     samples = layout.train_batch * layout.group
     length = lengths.prompt + lengths.response
-    padded = 1.0 if layout.remove_padding or layout.engine == "megatron" else launch.max_length / length
+    padded = 1.0 if layout.remove_padding else launch.max_length / length
     updates = max(1, layout.train_batch // max(1, layout.mini_batch)) * config.actor_rollout_ref.actor.ppo_epochs
     batch = Batch(
         tokens=samples * length * config.actor_rollout_ref.actor.ppo_epochs,
-        length=LENGTH_SPREAD * length,
+        length=LENGTH_SPREAD * length if padded == 1 else launch.max_length,
         micro_tokens=_micro_tokens(launch.tokens.most, launch, length, config.actor_rollout_ref.actor.use_dynamic_bsz),
         updates=updates,
         padded=padded,

@@ -343,7 +343,7 @@ def _layer_seconds(
     seconds += (
         _attention_flops(layer, tokens, length) / trainer.tp * (2.5 if backward else 1.0) / (speed * reached.attention)
     )
-    moved = _elementwise_bytes(trainer, layer) * tokens * (2.0 if backward else 1.0)
+    moved = _elementwise_bytes(trainer, layer, length) * tokens * (2.0 if backward else 1.0)
     seconds += moved / (device.bandwidth * reached.bandwidth)
     seconds += _collective_seconds(trainer, layer, tokens, reached)
     launch = reached.fused_layer if trainer.lean else reached.eager_layer
@@ -374,7 +374,7 @@ def _attention_flops(layer: Layer, tokens: float, length: float) -> float:
     return 2 * seen * (queries + layer.v_width) * tokens
 
 
-def _elementwise_bytes(trainer: Trainer, layer: Layer) -> float:
+def _elementwise_bytes(trainer: Trainer, layer: Layer, length: float) -> float:
     """Return the bytes a token moves through normalisations, residuals, rotation and gate in a forward pass."""
     shape, lean = trainer.shape, trainer.lean
     around = (20 if lean else 60) * shape.hidden
@@ -383,10 +383,9 @@ def _elementwise_bytes(trainer: Trainer, layer: Layer) -> float:
     gate = (6 if lean else 10) * width * (1.0 if layer.gated else 0.7)
     routed = 12 * HALF * shape.hidden * layer.experts_per_token if layer.expert_count else 0.0
     adapters = 4 * _adapted_width(shape, layer) if trainer.lora_rank else 0.0
-    if not trainer.flash:
-        around += 16 * shape.heads * 1024
+    scores = 0.0 if trainer.flash else 12 * shape.heads * length  # of each token with all others, several times
     between = around / (trainer.tp if not trainer.sharded else 1)
-    return between + (rotated + gate + routed + adapters) / trainer.tp
+    return between + (rotated + gate + routed + adapters + scores) / trainer.tp
 
 
 def _head_seconds(trainer: Trainer, tokens: float, reached: Reached, backward: bool) -> float:
@@ -439,7 +438,7 @@ def _exchange_seconds(trainer: Trainer, copies: int, reached: Reached) -> float:
     if machines <= 1:
         return inside
     met = machines * (1 - (1 - 1 / machines) ** copies)
-    outside = met * (machines - 1) / machines / (reached.network)
+    outside = met * (machines - 1) / machines / reached.network
     return max(inside, outside)
 
 

@@ -198,3 +198,10 @@ def test_published_runs_are_cited_and_of_known_devices():
         assert device_of(run.device).name == run.device
         assert run.source
         assert all(0.2 < ratio < 5 for ratio in run.phases.values())
+
+
+def test_sequences_that_are_padded_take_as_long_as_the_longest(fsdp):
+    padded = OmegaConf.merge(fsdp, {"actor_rollout_ref": {"model": {"use_remove_padding": False}}})
+    lengths = Lengths(100, 200, 1024, "a test")
+    plain, filled = (seconds(estimated(config, lengths=lengths))["update_actor"] for config in (fsdp, padded))
+    assert filled > 3 * plain  # 1,536 tokens in place of 300
