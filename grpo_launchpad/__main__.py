@@ -15,6 +15,7 @@ VERBS = {
         "grpo_launchpad.doctor.__main__",
         "examine this machine: versions, devices, limits, disks, network, Ray",
     ),
+    "plan": ("grpo_launchpad.estimate.plan_command", "find the layouts with which a model fits given devices"),
     "report": ("grpo_launchpad.report.__main__", "write the report of a run"),
     "models": ("grpo_launchpad.models", "fetch or make a model, and print its folder"),
 }

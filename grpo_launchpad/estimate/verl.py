@@ -73,6 +73,7 @@ class Launch:
         kept: checkpoints on disk at once; 0 if none is saved.
         batch_tokens: tokens of a whole batch, at most.
         max_length: tokens of a sequence, at most.
+        update_tokens: tokens of one update on one device, at most.
         not_modelled: in words, what is asked for and not counted.
     """
 
@@ -97,11 +98,19 @@ class Launch:
     kept: int
     batch_tokens: int
     max_length: int
+    update_tokens: float
     not_modelled: tuple[str, ...] = field(default=())
 
     def with_tokens(self, count: int) -> "Launch":
         """Return the launch with micro batches of ``count`` tokens at most."""
         return replace(self, trainer=replace(self.trainer, tokens=max(1, count)))
+
+    def with_budget(self, budget: int) -> "Launch":
+        """Return the launch with dynamic micro batches of another budget, those of log-probabilities as well."""
+        most = int(max(1, min(budget, self.update_tokens)))
+        tokens = Tokens(most, min(most, self.tokens.least))
+        trainer = replace(self.trainer, tokens=most, micro_batches=max(1, round(self.update_tokens / most)))
+        return replace(self, trainer=trainer, tokens=tokens, log_prob_tokens=Tokens(budget, tokens.least))
 
 
 class NotModelledError(ValueError):
@@ -181,6 +190,7 @@ def launch_of(config: DictConfig, shape: Shape, *, npu: bool = False) -> Launch:
         kept=keeps + 1 if (config.trainer.save_freq or -1) > 0 else 0,
         batch_tokens=layout.train_batch * layout.group * length,
         max_length=length,
+        update_tokens=update_share / sharing,
         not_modelled=(*_not_modelled(config, layout), *((SIZES_OF_IMAGES,) if shape.vision else ())),
     )
 
