@@ -1,18 +1,16 @@
 """Which accelerator a launch is estimated for: the one that is named, this machine's, or the launcher header's."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from grpo_launchpad.doctor.accelerators import answer_of
 from grpo_launchpad.estimate.devices import Device, UnknownDeviceError, device_of, of_memory
 
 VARIABLE = "DEVICE"
 # "8 GPUs with 80 GB", "one GPU with 24 GB", "16 NPUs with 64 GB"
 DEVICE_MEMORY = re.compile(r"\b(?P<kind>GPU|NPU)s? with (?P<gigabytes>\d+) GB")
 HOST_MEMORY = re.compile(r"and (?P<size>[\d.]+) (?P<unit>GB|TB) of (?:host )?memory")
-ANSWER_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -81,11 +79,5 @@ def choose(variables: Mapping[str, str], kind: str, header: Sequence[str]) -> Ch
 
 def _gpu_of_this_machine() -> str:
     """Return the name of the first NVIDIA GPU, or "" if there is none that answers."""
-    if shutil.which("nvidia-smi") is None:
-        return ""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader", "--id=0"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip().splitlines()[0] if done.returncode == 0 and done.stdout.strip() else ""
+    found = re.search(r"^GPU \d+: (.+?) \(UUID", answer_of("nvidia-smi", "-L"), re.MULTILINE)
+    return found[1] if found else ""
