@@ -57,11 +57,11 @@ def test_the_device_that_is_named_beats_the_headers(monkeypatch):
 
 def test_the_gpu_of_this_machine_beats_the_headers(tmp_path, monkeypatch):
     program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA H200'\n")
+    program.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H200 (UUID: GPU-0)'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert choose({}, "cuda", ["8 GPUs with 80 GB"]).device.name == "H200"
-    program.write_text("#!/bin/sh\necho 'Some GPU'\n")
+    program.write_text("#!/bin/sh\necho 'GPU 0: Some GPU (UUID: GPU-0)'\n")
     chosen = choose({}, "cuda", ["8 GPUs with 80 GB"])
     assert chosen.device is None
     assert "Some GPU" in chosen.origin
