@@ -4,6 +4,7 @@ The counts equal those of transformers 5.9 to the last weight, for every model o
 family named in FAMILIES. A family that is not there is counted as Llama is, and ``Shape.assumed`` says so.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -204,7 +205,7 @@ class Shape:
     def total(self) -> int:
         """All weights: tied embeddings once, multi-token prediction not."""
         vision = self.vision.parameters if self.vision else 0
-        return self.outside_layers + sum(layer.total for layer in self.layers) + vision
+        return self.outside_layers + sum(count * layer.total for layer, count in counted(self.layers)) + vision
 
     @property
     def outside_layers(self) -> int:
@@ -215,7 +216,7 @@ class Shape:
     def active(self) -> int:
         """The weights that one token of text passes, the output layer and not the embedding."""
         output = self.head or self.embedding
-        return output + self.final_norm + sum(layer.active for layer in self.layers)
+        return output + self.final_norm + sum(count * layer.active for layer, count in counted(self.layers))
 
     @property
     def is_moe(self) -> bool:
@@ -226,6 +227,14 @@ class Shape:
         """Return the model with its first ``count`` layers, or, if it has fewer, its last one repeated."""
         repeated = (self.layers[-1],) * max(0, count - len(self.layers))
         return replace(self, layers=self.layers[:count] + repeated)
+
+
+def counted(layers: Iterable[Layer]) -> list[tuple[Layer, int]]:
+    """Return layers that differ, each with how often it is there: ``shape_of`` makes one object of those alike."""
+    found: dict[int, tuple[Layer, int]] = {}
+    for layer in layers:
+        found[id(layer)] = (layer, found.get(id(layer), (layer, 0))[1] + 1)
+    return list(found.values())
 
 
 def shape_of(config: dict[str, Any], family: Family | None = None) -> Shape:
@@ -261,7 +270,9 @@ def shape_of(config: dict[str, Any], family: Family | None = None) -> Shape:
         if type(text.get(name)) is not int or text[name] < 1:
             raise ValueError(f"{architecture.name}: {name} of its configuration is {text.get(name)!r}, not a count")
     hidden, norm = architecture.hidden_size, family.norm_vectors * architecture.hidden_size
-    layers = tuple(_layer(architecture, family, index) for index in range(architecture.layers))
+    alike: dict[Layer, Layer] = {}
+    made = (_layer(architecture, family, index) for index in range(architecture.layers))
+    layers = tuple(alike.setdefault(layer, layer) for layer in made)
     embedding = architecture.vocab_size * hidden
     tied = architecture.tied_embeddings
     if family.ties_by_default and "tie_word_embeddings" not in {**text, **config}:

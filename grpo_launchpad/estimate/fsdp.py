@@ -8,7 +8,7 @@ Source: PyTorch 2.13 ``distributed/fsdp`` (FSDP1: one flat weight a unit, the ro
 from dataclasses import dataclass
 
 from grpo_launchpad.estimate.activations import FULL, HALF, Kernels, Split, layer_bytes, norm_bytes
-from grpo_launchpad.estimate.architecture import Layer, Shape
+from grpo_launchpad.estimate.architecture import Layer, Shape, counted
 from grpo_launchpad.estimate.megatron import Head, adapter_weights, backward_bytes
 from grpo_launchpad.estimate.parts import Part, parts_of, total
 
@@ -81,7 +81,8 @@ class Fsdp:
         if not self.lora_rank:
             return self.shape.total
         if self.lora_all:
-            return sum(adapter_weights(self.shape, layer, self.lora_rank) for layer in self.shape.layers)
+            alike = counted(self.shape.layers)
+            return sum(count * adapter_weights(self.shape, layer, self.lora_rank) for layer, count in alike)
         hidden = self.shape.hidden
         return sum(self.lora_rank * (2 * hidden + layer.q_width + layer.kv_width) for layer in self.shape.layers)
 
@@ -113,7 +114,7 @@ def gathered(setup: Fsdp) -> tuple[Part, ...]:
     """Return the weights that are whole on a device while a layer computes: it, the next one, and the root's."""
     if setup.computes_in_storage:
         return ()
-    layer = max(layer.total for layer in setup.shape.layers)
+    layer = max(layer.total for layer, _ in counted(setup.shape.layers))
     return parts_of(
         ("two layers' weights, gathered", 2 * HALF * layer / setup.tensor),
         ("embedding and output layer, gathered", HALF * _root(setup) / setup.tensor),
@@ -138,8 +139,8 @@ def kept(setup: Fsdp) -> float:
     if setup.recompute == "full":
         return len(shape.layers) * boundary
     if setup.recompute == "selective":
-        return sum(_selective(shape, layer, split) for layer in shape.layers)
-    return sum(layer_bytes(shape, layer, setup.kernels, split) for layer in shape.layers)
+        return sum(count * _selective(shape, layer, split) for layer, count in counted(shape.layers))
+    return sum(count * layer_bytes(shape, layer, setup.kernels, split) for layer, count in counted(shape.layers))
 
 
 def _selective(shape: Shape, layer: Layer, split: Split) -> float:
@@ -153,7 +154,7 @@ def live_layer(setup: Fsdp) -> float:
     """Return the bytes a token needs while one layer is recomputed and goes backward."""
     shape, split = setup.shape, setup.split
     largest = 0.0
-    for layer in shape.layers:
+    for layer, _ in counted(shape.layers):
         again = layer_bytes(shape, layer, setup.kernels, split) if setup.recompute != "none" else 0.0
         largest = max(largest, again + backward_bytes(shape, layer, setup.kernels, split))
     return largest
@@ -200,7 +201,7 @@ def _head_weights(setup: Fsdp) -> float:
 
 def _layer_gradients(setup: Fsdp) -> float:
     """Gradients of a layer in bf16, and in fp32 on their way to be summed."""
-    layer = max(layer.total for layer in setup.shape.layers)
+    layer = max(layer.total for layer, _ in counted(setup.shape.layers))
     if setup.lora_rank or setup.computes_in_storage:
         return 0.0
     return (HALF + FULL) * layer / setup.tensor
@@ -222,7 +223,7 @@ def log_probabilities(setup: Fsdp, *, entropy_bytes: float = 0.0) -> tuple[Part,
         entropy_bytes: further bytes a logit that the entropy needs.
     """
     shape, tokens = setup.shape, setup.tokens
-    width = max(layer_bytes(shape, layer, setup.kernels, setup.split) for layer in shape.layers)
+    width = max(layer_bytes(shape, layer, setup.kernels, setup.split) for layer, _ in counted(shape.layers))
     chunk = min(tokens, setup.head.chunk) if setup.head.chunk else tokens
     logits = (setup.head.without_gradient + entropy_bytes) * chunk * shape.vocab / setup.tensor
     table = HALF * (shape.head or shape.embedding) / setup.tensor

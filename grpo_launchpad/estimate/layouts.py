@@ -23,7 +23,7 @@ from grpo_launchpad.launch.name import LauncherName
 from grpo_launchpad.launch.plan import plan_of_page
 from grpo_launchpad.preflight.batch import check_batch
 from grpo_launchpad.preflight.compose import compose
-from grpo_launchpad.preflight.layout import ACTOR, REF, ROLLOUT, check_layout
+from grpo_launchpad.preflight.layout import ACTOR, KEYS, REF, ROLLOUT, Model, check_layout, layout_of, violations
 from grpo_launchpad.preflight.memory import HOST_PER_DEVICE
 
 # Of equal bytes, a recipe of another task, of experts or of images is this much further away.
@@ -31,6 +31,7 @@ OTHER_TASK, OTHER_KIND = 0.5, 4.0
 # Micro batches of the update, in samples of full length; one is the least that a budget must hold.
 SAMPLES = (8, 4, 2, 1)
 SHARES = (0.6, 0.5, 0.4, 0.8)
+SIZES = (1, 2, 4, 8, 16, 32)
 MOST_TOKENS = 65536
 
 
@@ -145,20 +146,39 @@ def _of_recipe(wanted: Wanted, shape: Shape, recipe: Path) -> list[Found]:
     config = compose(plan_of_page(recipe, variables).overrides)
     engine = LauncherName.parse(recipe).engine
     found = []
-    for layout in _spreads(wanted, shape, engine):
-        spread = with_changes(config, layout)
-        if check_layout(spread, wanted.architecture):
+    base, model = layout_of(config), Model.of(wanted.architecture)
+    for layout in _spreads(wanted, shape, config, engine):
+        if violations(replace(base, **_numbers(layout)), model):
             continue
         # All settings are tried on what was read once; the one that fits is proved with its configuration.
-        launch = launch_of(spread, shape, npu=wanted.device.kind == "npu")
-        for setting in _settings(config, layout, engine):
-            if not _fits(wanted, setting.of(launch)):
-                continue
-            changes = {**layout, **setting.changes}
-            if answer := _proved(wanted, with_changes(config, changes)):
-                found.append(Found(recipe, variables, changes, *answer))
-            break
+        launch = launch_of(with_changes(config, layout), shape, npu=wanted.device.kind == "npu")
+        if (setting := _first_that_fits(wanted, launch, _settings(config, layout, engine))) is None:
+            continue
+        changes = {**layout, **setting.changes}
+        if answer := _proved(wanted, with_changes(config, changes)):
+            found.append(Found(recipe, variables, changes, *answer))
     return found
+
+
+def _numbers(layout: Change) -> dict[str, object]:
+    """Return a layout as the numbers of the rules."""
+    by_key = {key: name for name, keys in KEYS.items() for key in keys}
+    return {by_key[key]: value for key, value in layout.items() if key in by_key}
+
+
+def _first_that_fits(wanted: Wanted, launch: Launch, settings: list["Setting"]) -> "Setting | None":
+    """Return the cheapest setting that fits, else the cheapest that is tight."""
+    frugal = [setting for setting in settings if setting.is_frugal]
+    if all(_said(wanted, setting.of(launch)) == DOES_NOT_FIT for setting in frugal):
+        return None
+    tight = None
+    for setting in settings:
+        said = _said(wanted, setting.of(launch))
+        if said == FITS:
+            return setting
+        if said != DOES_NOT_FIT:
+            tight = tight or setting
+    return tight
 
 
 def variables_of(wanted: Wanted, recipe: Path) -> dict[str, str]:
@@ -173,13 +193,13 @@ def variables_of(wanted: Wanted, recipe: Path) -> dict[str, str]:
     return variables
 
 
-def _fits(wanted: Wanted, launch: Launch) -> bool:
-    """Say whether a layout fits the devices and the host, with a cache for one sequence at least."""
+def _said(wanted: Wanted, launch: Launch) -> str:
+    """Return the verdict on the devices; a host that is too small and a cache without room do not fit either."""
     memory = memory_of(launch, wanted.device)
-    if memory.verdict is not None and memory.verdict.word == DOES_NOT_FIT:
-        return False
-    roomy = memory.concurrent is None or memory.concurrent >= 1
-    return roomy and host_total(memory) <= HOST_PER_DEVICE * wanted.per_node
+    no_room = memory.concurrent is not None and memory.concurrent < 1
+    if no_room or host_total(memory) > HOST_PER_DEVICE * wanted.per_node:
+        return DOES_NOT_FIT
+    return memory.verdict.word if memory.verdict else FITS
 
 
 def _proved(wanted: Wanted, config: DictConfig) -> tuple[Memory, Duration] | None:
@@ -192,29 +212,42 @@ def _proved(wanted: Wanted, config: DictConfig) -> tuple[Memory, Duration] | Non
     return found.memory, calibrated(config, found.launch, wanted.device)
 
 
-def _spreads(wanted: Wanted, shape: Shape, engine: str) -> Iterator[Change]:
-    """Yield how a model is spread: by the trainer, and by the engine."""
+def _spreads(wanted: Wanted, shape: Shape, config: DictConfig, engine: str) -> Iterator[Change]:
+    """Yield how a model is spread: by the engine, and by the trainer."""
     world = wanted.nodes * wanted.per_node
-    within = [size for size in (1, 2, 4, 8, 16) if size <= wanted.per_node and wanted.per_node % size == 0]
-    for rollout in within:
-        chosen: Change = {f"{ROLLOUT}.tensor_model_parallel_size": rollout}
+    within = [size for size in SIZES if size <= wanted.per_node and wanted.per_node % size == 0]
+    rollouts: list[Change] = [{f"{ROLLOUT}.tensor_model_parallel_size": size} for size in within]
+    if layout_of(config).replica > wanted.per_node:  # an engine over several machines stays as the recipe has it
+        rollouts.append({})
+    for rollout in rollouts:
         if engine == "fsdp":
             for sp in within[:3]:
                 keys = [f"{part}.fsdp_config.ulysses_sequence_parallel_size" for part in (ACTOR, REF)]
-                yield chosen | dict.fromkeys(keys, sp)
+                yield rollout | dict.fromkeys(keys, sp)
             continue
         for tp in within:
-            for pp in (1, 2, 4, 8):
-                for ep in (1, 2, 4, 8, 16, 32) if shape.is_moe else (1,):
-                    if world % (tp * pp) or world % (ep * pp):
-                        continue
-                    yield chosen | {
-                        f"{ACTOR}.megatron.tensor_model_parallel_size": tp,
-                        f"{ACTOR}.megatron.pipeline_model_parallel_size": pp,
-                        f"{ACTOR}.megatron.context_parallel_size": 1,
-                        f"{ACTOR}.megatron.expert_model_parallel_size": ep,
-                        **({f"{ACTOR}.megatron.expert_tensor_parallel_size": 1} if shape.is_moe else {}),
-                    }
+            for pp in (size for size in SIZES if size <= len(shape.layers)):
+                for ep in SIZES if shape.is_moe else (1,):
+                    if world % (tp * pp) == 0 and world % (ep * pp) == 0:
+                        yield rollout | _megatron_spread(shape, tp, pp, ep)
+
+
+def _megatron_spread(shape: Shape, tp: int, pp: int, ep: int) -> Change:
+    megatron, transformer = f"{ACTOR}.megatron", f"{ACTOR}.megatron.override_transformer_config"
+    layers = len(shape.layers)
+    # Stages of equal size, and what is left for the last one.
+    last = layers - (pp - 1) * -(-layers // pp)
+    uneven = layers % pp != 0
+    return {
+        f"{megatron}.tensor_model_parallel_size": tp,
+        f"{megatron}.pipeline_model_parallel_size": pp,
+        f"{megatron}.virtual_pipeline_model_parallel_size": None,
+        f"{megatron}.context_parallel_size": 1,
+        f"{megatron}.expert_model_parallel_size": ep,
+        **({f"{megatron}.expert_tensor_parallel_size": 1} if shape.is_moe else {}),
+        f"{transformer}.num_layers_in_first_pipeline_stage": None,
+        f"{transformer}.num_layers_in_last_pipeline_stage": last if uneven and last > 0 else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -229,6 +262,7 @@ class Setting:
         optimizer_offload: whether the optimizer's states do.
         recompute: on Megatron, whether all layers are recomputed; FSDP's recipes do.
         on_host: under FSDP, whether all states stay on the host.
+        smallest: whether no smaller budget holds a sample.
     """
 
     engine: str
@@ -238,6 +272,7 @@ class Setting:
     optimizer_offload: bool
     recompute: bool = True
     on_host: bool = False
+    smallest: bool = False
 
     def of(self, launch: Launch) -> Launch:
         """Return a launch with these settings."""
@@ -251,6 +286,11 @@ class Setting:
             return replace(changed, trainer=replace(changed.trainer, weights_on_host=self.on_host))
         recompute = "full" if self.recompute else "none"
         return replace(changed, trainer=replace(changed.trainer, recompute=recompute, recompute_layers=None))
+
+    @property
+    def is_frugal(self) -> bool:
+        """Whether nothing takes less of a device but for the engine's share."""
+        return self.smallest and self.recompute and (self.on_host or (self.param_offload and self.optimizer_offload))
 
     @property
     def changes(self) -> Change:
@@ -267,8 +307,8 @@ class Setting:
         return changes | ({f"{prefix}.offload_policy": True} if self.on_host else {})
 
 
-def _settings(config: DictConfig, layout: Change, engine: str) -> Iterator[Setting]:
-    """Yield settings, those that cost the least time first."""
+def _settings(config: DictConfig, layout: Change, engine: str) -> list[Setting]:
+    """Return settings, those that cost the least time first."""
     length = config.data.max_prompt_length + config.data.max_response_length
     sharing = int(layout.get(f"{ACTOR}.fsdp_config.ulysses_sequence_parallel_size", 1))
     budgets = [math.ceil(samples * length / sharing) for samples in SAMPLES]
@@ -277,10 +317,12 @@ def _settings(config: DictConfig, layout: Change, engine: str) -> Iterator[Setti
     kept = ((False, False, False), (False, True, False), (True, True, False))
     megatron = [(recompute, *offloads) for recompute in (False, True) for offloads in kept]
     fsdp = [(True, *offloads) for offloads in (*kept, (False, False, True))]
-    for recompute, params, optimizer, on_host in megatron if engine == "megatron" else fsdp:
-        for share in SHARES:
-            for budget in budgets:
-                yield Setting(engine, budget, share, params, optimizer, recompute, on_host)
+    return [
+        Setting(engine, budget, share, params, optimizer, recompute, on_host, budget == budgets[-1])
+        for recompute, params, optimizer, on_host in (megatron if engine == "megatron" else fsdp)
+        for share in SHARES
+        for budget in budgets
+    ]
 
 
 def _recomputation(full: bool) -> Change:

@@ -5,10 +5,11 @@ Source: Megatron-Core 0.16, ``distributed/param_and_grad_buffer.py`` (bf16 weigh
 ``pipeline_parallel/schedules.py`` (micro batches in flight).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 from grpo_launchpad.estimate.activations import FULL, HALF, Kernels, Split, layer_bytes
-from grpo_launchpad.estimate.architecture import Layer, Shape
+from grpo_launchpad.estimate.architecture import Layer, Shape, counted
 from grpo_launchpad.estimate.parts import Part, parts_of
 
 
@@ -120,6 +121,15 @@ class Megatron:
         multiple = self.vocab_multiple * self.tp
         return -(-self.shape.vocab // multiple) * multiple
 
+    @cached_property
+    def fullest_stage(self) -> int:
+        """The stage with the highest peak in an update.
+
+        It is the first, which has most micro batches in flight, the second if the first has fewer layers, or the last.
+        """
+        stages = sorted({0, min(1, self.pp - 1), self.pp - 1})
+        return max(stages, key=lambda stage: sum(part.size for part in update(self, stage)))
+
     @property
     def split(self) -> Split:
         """How activations are divided."""
@@ -173,13 +183,16 @@ def weights_of(setup: Megatron, stage: int) -> Weights:
     shape, tp = setup.shape, setup.tp
     layers = stage_layers(setup)[stage]
     dense = sum(
-        (layer.attention + layer.mlp + layer.shared_experts) / tp
-        + layer.attention_replicated
-        + layer.router
-        + layer.norms
-        for layer in layers
+        count
+        * (
+            (layer.attention + layer.mlp + layer.shared_experts) / tp
+            + layer.attention_replicated
+            + layer.router
+            + layer.norms
+        )
+        for layer, count in counted(layers)
     )
-    experts = sum(layer.experts for layer in layers) / (setup.ep * setup.etp)
+    experts = sum(count * layer.experts for layer, count in counted(layers)) / (setup.ep * setup.etp)
     table = setup.vocab * shape.hidden / tp
     if stage == 0:
         dense += table + shape.positions
@@ -197,10 +210,11 @@ def adapters_of(setup: Megatron, stage: int) -> float:
     An adapter has a matrix of its input's width and one of its output's, the first of which every rank holds.
     """
     layers = stage_layers(setup)[stage]
-    shared = sum(adapter_weights(setup.shape, layer, setup.lora_rank) for layer in layers) / setup.tp
+    rank, alike = setup.lora_rank, counted(layers)
+    shared = sum(count * adapter_weights(setup.shape, layer, rank) for layer, count in alike) / setup.tp
     if not setup.lora_experts:
         return shared
-    whole = sum(adapter_weights(setup.shape, layer, setup.lora_rank, with_experts=True) for layer in layers)
+    whole = sum(count * adapter_weights(setup.shape, layer, rank, with_experts=True) for layer, count in alike)
     return shared + (whole / setup.tp - shared) / (setup.ep * setup.etp)
 
 
@@ -251,23 +265,24 @@ def activations(setup: Megatron, stage: int) -> tuple[Part, ...]:
     shape, tokens, split = setup.shape, setup.tokens, setup.split
     layers = stage_layers(setup)[stage]
     boundary = HALF * shape.hidden / split.sequence
-    whole = [layer_bytes(shape, layer, setup.kernels, split) for layer in layers]
+    alike = counted(layers)
+    whole = {id(layer): layer_bytes(shape, layer, setup.kernels, split) for layer, _ in alike}
     if setup.recompute == "full":
         recomputed = len(layers) if setup.recompute_layers is None else min(setup.recompute_layers, len(layers))
-        kept = recomputed * boundary + sum(whole[recomputed:])
-        live = max(whole[:recomputed], default=0.0)
+        kept = recomputed * boundary + sum(whole[id(layer)] for layer in layers[recomputed:])
+        live = max((whole[id(layer)] for layer in layers[:recomputed]), default=0.0)
     elif setup.recompute == "selective":
-        reduced = [layer_bytes(shape, layer, setup.kernels, split, setup.recomputed) for layer in layers]
-        kept = sum(reduced)
-        live = max((full - less for full, less in zip(whole, reduced, strict=True)), default=0.0)
+        less = {id(layer): layer_bytes(shape, layer, setup.kernels, split, setup.recomputed) for layer, _ in alike}
+        kept = sum(count * less[id(layer)] for layer, count in alike)
+        live = max((whole[id(layer)] - less[id(layer)] for layer, _ in alike), default=0.0)
     else:
-        kept, live = sum(whole), 0.0
-    working = max((backward_bytes(shape, layer, setup.kernels, split) for layer in layers), default=0.0)
+        kept, live = sum(count * whole[id(layer)] for layer, count in alike), 0.0
+    working = max((backward_bytes(shape, layer, setup.kernels, split) for layer, _ in alike), default=0.0)
     return parts_of(
         ("activations", in_flight(setup, stage) * tokens * kept),
         ("the layer recomputed", tokens * live),
         ("gradients of a layer's activations", tokens * working),
-        ("gradients of a layer's matrices", HALF * max((_matrices(setup, layer) for layer in layers), default=0.0)),
+        ("gradients of a layer's matrices", HALF * max((_matrices(setup, layer) for layer, _ in alike), default=0.0)),
     )
 
 
@@ -344,9 +359,4 @@ def hidden_states(setup: Megatron) -> tuple[Part, ...]:
 
 def worst_stage(setup: Megatron) -> int:
     """Return the stage with the highest peak in an update."""
-    return max(range(setup.pp), key=lambda stage: sum(part.size for part in update(setup, stage)))
-
-
-def without_pipeline_copies(setup: Megatron) -> Megatron:
-    """Return a setup of one micro batch, as log-probabilities are computed."""
-    return replace(setup, micro_batches=1, recompute="none")
+    return setup.fullest_stage

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from grpo_launchpad.estimate import fsdp, megatron, vllm
 from grpo_launchpad.estimate.activations import HALF, layer_bytes
+from grpo_launchpad.estimate.architecture import counted
 from grpo_launchpad.estimate.devices import Device
 from grpo_launchpad.estimate.fsdp import Fsdp
 from grpo_launchpad.estimate.megatron import Megatron
@@ -283,8 +284,8 @@ def _update(launch: Launch) -> tuple[Part, ...]:
 
 def _entropy(launch: Launch, tokens: int, each: float, chunk: int) -> tuple[Part, ...]:
     tensor = launch.trainer.tp if isinstance(launch.trainer, Megatron) else launch.trainer.tensor
-    counted = min(tokens, chunk) if chunk else tokens
-    return parts_of(("entropy of logits", each * counted * launch.shape.vocab / tensor))
+    whole = min(tokens, chunk) if chunk else tokens
+    return parts_of(("entropy of logits", each * whole * launch.shape.vocab / tensor))
 
 
 def _vision(launch: Launch, tokens: int) -> tuple[Part, ...]:
@@ -318,12 +319,12 @@ def _log_probabilities(launch: Launch) -> tuple[Part, ...]:
         held += _named(_states(trainer, with_moments=True), "gradients")
     at = replace(trainer, tokens=tokens)
     shape, split = launch.shape, at.split
-    width = max(layer_bytes(shape, layer, at.kernels, split) for layer in shape.layers)
+    width = max(layer_bytes(shape, layer, at.kernels, split) for layer, _ in counted(shape.layers))
     logits = (at.head.without_gradient + HALF + launch.log_prob_entropy_bytes) * at.vocab / at.tp
-    counted = min(tokens, at.head.chunk) if at.head.chunk else tokens
+    whole = min(tokens, at.head.chunk) if at.head.chunk else tokens
     parts = max(
         (
-            parts_of(("logits", logits * counted), ("hidden states of the head", 3 * HALF * shape.hidden * tokens)),
+            parts_of(("logits", logits * whole), ("hidden states of the head", 3 * HALF * shape.hidden * tokens)),
             parts_of(("a layer's activations", width * tokens)),
         ),
         key=total,

@@ -19,6 +19,7 @@ from grpo_launchpad.estimate.of_config import NoEstimateError
 from grpo_launchpad.estimate.parts import GIB
 from grpo_launchpad.estimate.write_launcher import name_of, page_of
 from grpo_launchpad.launch.launchers import FOLDER
+from grpo_launchpad.launch.page import Page
 from grpo_launchpad.launch.plan import ROOT
 from grpo_launchpad.preflight.compose import ComposeError
 
@@ -134,8 +135,8 @@ def _command(found: Found) -> str:
     """Return the recipe's command with the layout's knobs before it and other keys behind."""
     words = as_fix({key: value for key, value in found.changes.items() if value is not None}, found.engine)
     knobs, _, arguments = words.removeprefix("set ").partition(" and add ")
-    unset = {key for key, value in found.changes.items() if value is None}
-    more = [f"++{key}=null" for key in unset if "recompute" in key]
+    set_there = {line.key for line in Page(found.recipe).lines}
+    more = [f"++{key}=null" for key, value in found.changes.items() if value is None and key in set_there]
     before = [f"{name}={value}" for name, value in found.variables.items()] + knobs.split(", ")
     behind = [*arguments.split(), *more]
     called = f"bash examples/grpo_trainer/{found.recipe.name}"

@@ -7,7 +7,7 @@ peak of a profiling run, memory outside PyTorch and graphs is cache), ``v1/core/
 from dataclasses import dataclass
 
 from grpo_launchpad.estimate.activations import FULL, HALF
-from grpo_launchpad.estimate.architecture import Layer, Shape
+from grpo_launchpad.estimate.architecture import Layer, Shape, counted
 from grpo_launchpad.estimate.parts import GIB, Part, parts_of
 
 # NCCL's and CUDA's buffers beside PyTorch's pool. Measured: 0.3 GiB for Qwen2.5-32B on two L40S (calibration).
@@ -51,13 +51,13 @@ def weights(setup: Vllm) -> float:
     """Return the bytes of weights on one device: the vision tower whole, heads of keys not below one a device."""
     shape, tp = setup.shape, setup.tensor
     total = float(shape.embedding + shape.head + shape.positions) / tp + shape.final_norm
-    for layer in shape.layers:
+    for layer, count in counted(shape.layers):
         experts = layer.experts / max(tp, setup.expert_parallel)
-        total += (layer.attention + layer.mlp + layer.shared_experts) / tp + experts
-        total += layer.attention_replicated + layer.router + layer.norms
+        total += count * ((layer.attention + layer.mlp + layer.shared_experts) / tp + experts)
+        total += count * (layer.attention_replicated + layer.router + layer.norms)
         if layer.kind in ("full", "sliding") and shape.kv_heads < tp:  # each device has one head, so some are copies
             head = layer.kv_width / shape.kv_heads
-            total += 2 * shape.hidden * head * (1 - shape.kv_heads / tp)
+            total += count * 2 * shape.hidden * head * (1 - shape.kv_heads / tp)
     total += shape.vision.parameters if shape.vision else 0
     return setup.weight_bytes * total
 
@@ -68,9 +68,9 @@ def adapters(setup: Vllm) -> float:
         return 0.0
     from grpo_launchpad.estimate.megatron import adapter_weights
 
-    return (
-        HALF * sum(adapter_weights(setup.shape, layer, setup.lora_rank) for layer in setup.shape.layers) / setup.tensor
-    )
+    alike = counted(setup.shape.layers)
+    total = sum(count * adapter_weights(setup.shape, layer, setup.lora_rank) for layer, count in alike)
+    return HALF * total / setup.tensor
 
 
 def cache_bytes_per_token(setup: Vllm) -> float:
@@ -79,7 +79,7 @@ def cache_bytes_per_token(setup: Vllm) -> float:
     A head is on one device at least, so that with fewer heads than devices some hold the same. Compressed vectors (MLA)
     are on every device. Linear attention has a state a sequence and no token.
     """
-    return sum(_cached(setup, layer) for layer in setup.shape.layers)
+    return sum(count * _cached(setup, layer) for layer, count in counted(setup.shape.layers))
 
 
 def _cached(setup: Vllm, layer: Layer) -> float:
@@ -99,7 +99,7 @@ def profile_peak(setup: Vllm) -> float:
     """
     shape, tp = setup.shape, setup.tensor
     widest = 0.0
-    for layer in shape.layers:
+    for layer, _ in counted(shape.layers):
         width = (layer.mlp_width or layer.shared_width + layer.experts_per_token * layer.expert_width) / tp
         inputs = layer.experts_per_token * shape.hidden if layer.expert_count else 0
         qkv = (layer.q_width + 2 * layer.kv_width + layer.v_width) / tp
@@ -135,4 +135,4 @@ def cache(setup: Vllm, memory: int) -> float:
 
 def state_bytes_per_sequence(setup: Vllm) -> float:
     """Return the bytes of linear attention's states of one sequence on one device."""
-    return sum(setup.cache_bytes * layer.state for layer in setup.shape.layers) / setup.tensor
+    return sum(count * setup.cache_bytes * layer.state for layer, count in counted(setup.shape.layers)) / setup.tensor

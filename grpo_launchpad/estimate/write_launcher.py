@@ -70,7 +70,8 @@ def _with_values(lines: list[str], values: dict[str, object], found: Found) -> l
     """Set values in the lines that have their keys; give the others lines of their own, in the array of the trainer."""
     missing, written = dict(values), []
     dropped = {key for key, value in found.changes.items() if value is None}
-    dropped |= {f"{key.rpartition('.')[0]}.recompute_{part}" for key in dropped for part in ("method", "num_layers")}
+    if recompute := next((key for key in dropped if key.endswith(".recompute_granularity")), None):
+        dropped |= {recompute.replace("granularity", part) for part in ("method", "num_layers")}
     for line in lines:
         element = ELEMENT.fullmatch(line)
         if element is None:
@@ -96,7 +97,7 @@ def _is_default(key: str, value: object) -> bool:
 def _element(key: str, value: object, engine: str, prefix: str = "") -> str:
     knob = knob_of(key, engine)
     if knob is None:
-        return f'    "{prefix}{key}={value}"'
+        return f'    "{prefix or "++"}{key}={value}"'
     return f'    "{prefix or knob.prefix}{key}=${{{knob.name}:={value}}}"'
 
 
