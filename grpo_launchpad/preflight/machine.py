@@ -15,8 +15,6 @@ from grpo_launchpad.doctor.system import can_be_written, existing_folder, read_s
 from grpo_launchpad.preflight.problem import Problem
 
 GIB = 2**30
-# A checkpoint holds the weights and two Adam moments in fp32: 12 bytes a parameter.
-CHECKPOINT_BYTES_PER_PARAMETER = 12
 # Logs, rollouts and metrics of a run.
 BYTES_BESIDE_CHECKPOINTS = GIB // 4
 
@@ -59,20 +57,20 @@ def check_socket_paths(config: DictConfig) -> list[Problem]:
     return [Problem(variable, what, "set RAY_TMPDIR to a short path, such as /tmp")]
 
 
-def check_disk(config: DictConfig, run_dir: Path, parameters: int | None) -> list[Problem]:
+def check_disk(config: DictConfig, run_dir: Path, checkpoint: float | None) -> list[Problem]:
     """Check that the disks have room: one for the logs, one, or the same, for one checkpoint more than are kept.
 
     Args:
         config: the composed configuration.
         run_dir: where logs go.
-        parameters: the model's parameter count, or None if neither its files nor its architecture are known.
+        checkpoint: bytes of one, or None if neither the model's files nor its architecture are known.
     """
     saves = OmegaConf.select(config, "trainer.save_freq", default=-1) > 0
     kept = (OmegaConf.select(config, "trainer.max_actor_ckpt_to_keep") or 1) + 1 if saves else 0
     checkpoints = Path(OmegaConf.select(config, "trainer.default_local_dir", default=run_dir))
     wanted = {
         run_dir: (BYTES_BESIDE_CHECKPOINTS, "logs"),
-        checkpoints: (kept * CHECKPOINT_BYTES_PER_PARAMETER * (parameters or 0), "checkpoints"),
+        checkpoints: (kept * (checkpoint or 0), "checkpoints"),
     }
     if existing_folder(run_dir).stat().st_dev == existing_folder(checkpoints).stat().st_dev:
         wanted = {checkpoints: (sum(size for size, _ in wanted.values()), "logs and checkpoints")}
