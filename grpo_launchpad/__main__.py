@@ -19,6 +19,11 @@ VERBS = {
         "grpo_launchpad.inference.serve",
         "serve a run's model, or any other, on this machine (OpenAI's interface)",
     ),
+    "doctor": (
+        "grpo_launchpad.doctor.__main__",
+        "examine this machine: versions, devices, limits, disks, network, Ray",
+    ),
+    "plan": ("grpo_launchpad.estimate.plan_command", "find the layouts with which a model fits given devices"),
     "report": ("grpo_launchpad.report.__main__", "write the report of a run"),
     "export": ("grpo_launchpad.export.__main__", "write a run's model as a Hugging Face folder that proves itself"),
     "models": ("grpo_launchpad.models", "fetch or make a model, and print its folder"),

@@ -6,6 +6,7 @@ People start a launcher with bash, or with `python -m grpo_launchpad launch NAME
 """
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -49,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
     from grpo_launchpad.launch.plan import make_plan
 
     lines, arguments = args.overrides[: args.lines], args.overrides[args.lines :]
-    wants_help = {"-h", "--help"} & set(arguments)
+    wants_help, wants_json = {"-h", "--help"} & set(arguments), "--json" in arguments
     try:
         plan = make_plan(
             args.launcher,
             lines,
-            [argument for argument in arguments if argument not in wants_help],
+            [argument for argument in arguments if argument not in {*wants_help, "--json"}],
             os.environ,
             args.cluster_names.split(),
             args.root,
@@ -68,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if plan.smoked:
         print(show.smoke_line(plan), file=sys.stderr)
+    if wants_json:
+        return check_as_json(plan)
     if plan.flags["DRY_RUN"] or plan.flags["CHECK"]:
         return dry_run(plan)
     from grpo_launchpad.launch.start import Refused, start
@@ -97,11 +100,18 @@ def dry_run(plan) -> int:
     print(show.settings_by_origin(plan), file=sys.stderr)
     if plan.flags["PREFLIGHT"]:
         from grpo_launchpad.launch.resume import hindrance
+        from grpo_launchpad.launch.sizing import can_be_sized, size
         from grpo_launchpad.launch.start import complaint, problems_of
         from grpo_launchpad.preflight.check import check_machine
 
         made_later = frozenset({str(plan.run.data)} if plan.flags["SMOKE"] else ())
         config, problems = problems_of(plan, made_later=made_later)
+        if can_be_sized(config, problems):
+            sizing = size(plan, config)
+            print(sizing.lines, file=sys.stderr)
+            if plan.flags["CHECK"] and sizing.tables:
+                print(sizing.tables, file=sys.stderr)
+            problems = [*problems, *sizing.problems]
         if not problems:
             devices, disk = check_machine(config, plan.device, plan.run.path)
             if devices:  # this is not the machine that will train, so that its disk does not matter either
@@ -119,6 +129,24 @@ def dry_run(plan) -> int:
     if not plan.flags["CHECK"]:
         print(plan.command(), end="")
     return 0
+
+
+def check_as_json(plan) -> int:
+    """Print what CHECK=1 finds as one JSON object, without the machine's own lacks; return the exit code."""
+    from grpo_launchpad.launch.sizing import can_be_sized, size
+    from grpo_launchpad.launch.start import problems_of
+
+    made_later = frozenset({str(plan.run.data)} if plan.flags["SMOKE"] else ())
+    config, problems = problems_of(plan, made_later=made_later)
+    sized = {"memory": None, "time": None, "no_estimate": None}
+    if can_be_sized(config, problems):
+        sizing = size(plan, config)
+        sized, problems = sizing.as_object(), [*problems, *sizing.problems]
+    found = [
+        {"where": plan.place_of(each.where), "what": each.what, "fix": plan.fix_in_place(each.fix)} for each in problems
+    ]
+    print(json.dumps({"launcher": plan.launcher.stem, "problems": found, **sized}, indent=2))
+    return 2 if problems else 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from grpo_launchpad.estimate.devices import UnknownDeviceError, device_of
 from grpo_launchpad.launch.knobs import ALL_BACKENDS, read_knobs
 
 
@@ -45,6 +46,10 @@ PLACES = {
         (),
         "ends a run whose step takes so many times as long as usual, with exit code 75, on which a scheduler may start"
         " it again; by default such a step is only named",
+    ),
+    "DEVICE": (
+        (),
+        "the accelerator that is estimated for, such as `A100-40`; by default this machine's, else the header's",
     ),
     "RAY_ADDRESS": ((), "a running Ray cluster; it is then given the variables that the launcher sets"),
 }
@@ -114,7 +119,8 @@ def read_environment(variables: Mapping[str, str], engine: str, cluster_names: C
 
     Raises:
         UserError: for a flag that is neither yes nor no, a value of a wrong kind, a knob of the other engine, two names
-            of one thing that do not agree, a name that is probably misspelt, and one that stands for nothing here.
+            of one thing that do not agree, a name that is probably misspelt, one that stands for nothing here, and a
+            device that the estimate does not know.
     """
     _refuse_names_in_vain(variables)
     flags = {name: _flag(name, variables.get(name)) for name in FLAGS}
@@ -124,6 +130,11 @@ def read_environment(variables: Mapping[str, str], engine: str, cluster_names: C
             places[name] = given.value
     if "END_IF_HUNG" in places and not re.fullmatch(r"[0-9]{1,6}([.][0-9]+)?", places["END_IF_HUNG"]):
         raise UserError(f"END_IF_HUNG={places['END_IF_HUNG']} is not a number, such as 10: times the usual step")
+    if device := places.get("DEVICE"):
+        try:
+            device_of(device)
+        except UnknownDeviceError as error:
+            raise UserError(f"DEVICE: {error}") from error
     return Environment(_knobs(variables, engine, cluster_names), flags, places, variables)
 
 

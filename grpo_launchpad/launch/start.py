@@ -90,7 +90,7 @@ def start(plan: Plan, started_at: float) -> int:
         config, problems = problems_of(plan)
         if config is not None and not problems and plan.flags["PREFLIGHT"]:
             devices, disk = check_machine(config, plan.device, plan.run.path)
-            problems = [*devices, *disk]
+            problems = [*devices, *disk] or _sized(plan, config)
         if problems:
             raise Refused(complaint(plan, problems))
         if text := resume.hindrance(plan, config):
@@ -121,6 +121,17 @@ def start(plan: Plan, started_at: float) -> int:
             how = "was ended, because its step hung" if hung else f"ended with exit code {code}"
             raise Refused(f"the trainer {how}; its log: {plan.run.log(attempt)}", code if hung else FAILURE)
     return 0
+
+
+def _sized(plan: Plan, config: DictConfig) -> list[Problem]:
+    """Print what the launch needs of its devices; return the problem of one that needs more than they have."""
+    if plan.device == "cpu":
+        return []
+    from grpo_launchpad.launch.sizing import size
+
+    sizing = size(plan, config)
+    print(sizing.lines, file=sys.stderr)
+    return sizing.problems
 
 
 def finished_step(config: DictConfig) -> int | None:

@@ -31,6 +31,8 @@ def main(verb: str, arguments: list[str]) -> int | NoReturn:
     )
     parser.add_argument("name", help=f"of a launcher in {FOLDER}, or a path to one")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="keys of verl, as Hydra takes them")
+    if verb == "check":
+        parser.add_argument("--json", action="store_true", help="print problems and the estimate of memory as JSON")
     args = parser.parse_args(arguments)
     try:
         launcher = find_file(args.name)
@@ -44,4 +46,5 @@ def main(verb: str, arguments: list[str]) -> int | NoReturn:
     environment.setdefault("PYTHON", sys.executable)
     if verb == "check":
         environment["CHECK"] = "1"
+        args.overrides += ["--json"] if args.json else []
     return os.execvpe("bash", ["bash", str(launcher), *args.overrides], environment)

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from omegaconf import DictConfig, OmegaConf
 
+from grpo_launchpad.doctor.versions import installed_verl
 from grpo_launchpad.preflight.override import key_of
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.preflight.source import fields_of, is_asked_for
@@ -38,7 +39,7 @@ def check_added_keys(config: DictConfig, overrides: list[str], known: set[str]) 
                 problems.append(Problem(key, what, _instead(field, fields)))
         elif not is_asked_for("verl", parent.rpartition(".")[2], name):
             siblings = {each.rpartition(".")[2] for each in known if each.rpartition(".")[0] == parent}
-            problems.append(Problem(key, "no code of verl 0.9.1 reads it", _instead(name, siblings)))
+            problems.append(Problem(key, f"no code of {installed_verl()} reads it", _instead(name, siblings)))
     return problems
 
 

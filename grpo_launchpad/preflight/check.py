@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from grpo_launchpad import models
 from grpo_launchpad.architectures import Architecture, of_model
+from grpo_launchpad.estimate.memory import checkpoint_bytes
+from grpo_launchpad.estimate.of_config import NoEstimateError, estimate, shape_of_model
 from grpo_launchpad.preflight.added import check_added_keys
 from grpo_launchpad.preflight.batch import check_batch, check_integers
 from grpo_launchpad.preflight.compose import compose, without_deletions
@@ -20,6 +23,7 @@ from grpo_launchpad.preflight.machine import (
     check_engine,
     check_folders,
     check_imports,
+    check_limits,
     check_ray,
     check_socket_paths,
 )
@@ -31,6 +35,9 @@ from grpo_launchpad.preflight.reward import check_algorithm
 from grpo_launchpad.preflight.trackers import check_trackers
 from grpo_launchpad.preflight.types import check_types, defaults_of
 from grpo_launchpad.preflight.words import check_recomputing, check_words
+
+# A checkpoint holds the weights and both Adam moments in fp32, as far as nothing else is known of it.
+WEIGHTS_AND_MOMENTS = 12
 
 
 def check(
@@ -66,20 +73,35 @@ def check(
 
 
 def check_machine(config: DictConfig, device: str, run_dir: Path) -> tuple[list[Problem], list[Problem]]:
-    """Return what this machine lacks for a launch that ``check`` found right: devices, and room on its disks.
+    """Return what this machine lacks for a launch that ``check`` found right: devices, limits, and room on its disks.
 
     Args:
         config: the composed configuration.
         device: "cuda", "npu" or "cpu".
         run_dir: the folder the run would write to.
     """
+    lacking = [*check_devices(config, device), *check_engine(config), *check_limits(config, device)]
+    return lacking, check_disk(config, run_dir, checkpoint_size(config, npu=device == "npu"))
+
+
+def checkpoint_size(config: DictConfig, *, npu: bool = False) -> float | None:
+    """Return the bytes of a checkpoint: what is saved by the trainer's estimate, else 12 a weight.
+
+    None if neither its files nor its architecture are known.
+    """
     name = OmegaConf.select(config, "actor_rollout_ref.model.path") or ""  # deleted, if checks were skipped
-    model_folder = models.locate(name)
-    parameters = count_parameters(model_folder) if model_folder else None
-    if parameters is None and not name.startswith(models.SMOKE):
-        architecture = _architecture(str(model_folder or name))
-        parameters = architecture.parameters if architecture else None
-    return [*check_devices(config, device), *check_engine(config)], check_disk(config, run_dir, parameters)
+    if name.startswith(models.SMOKE):
+        return None
+    try:
+        return checkpoint_bytes(estimate(config, None, npu=npu).launch)
+    except (NoEstimateError, OmegaConfBaseException):
+        folder = models.locate(name)
+    if (parameters := count_parameters(folder) if folder else None) is None:
+        try:
+            parameters = shape_of_model(config).total
+        except NoEstimateError:
+            return None
+    return WEIGHTS_AND_MOMENTS * parameters
 
 
 def check_values(config: DictConfig, overrides: list[str]) -> list[Problem]:

@@ -53,7 +53,7 @@ def check_capacity(config: DictConfig) -> list[Problem]:
     if not isinstance(room, int):
         return []
     rollout = config.actor_rollout_ref.rollout
-    rows = _rows_of(config.data.val_files)
+    rows = rows_of(config.data.val_files)
     if isinstance(config.data.val_max_samples, int) and config.data.val_max_samples > 0:
         rows = min(rows, config.data.val_max_samples)
     problems = []
@@ -68,7 +68,7 @@ def check_capacity(config: DictConfig) -> list[Problem]:
     return problems
 
 
-def _rows_of(files: object) -> int:
+def rows_of(files: object) -> int:
     """Return the rows of parquet files, as far as they can be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
+from grpo_launchpad.doctor.versions import tested_verl
 from grpo_launchpad.preflight.override import backend_of, key_of
 from grpo_launchpad.preflight.problem import Problem
 
@@ -181,5 +182,5 @@ def check_dead_keys(overrides: list[str]) -> list[Problem]:
         key = key_of(override)
         for prefix, instead in dead.items():
             if key == prefix or key.startswith(f"{prefix}."):
-                problems.append(Problem(key, "verl 0.9.1 accepts this key and never reads it", f"use {instead}"))
+                problems.append(Problem(key, f"{tested_verl()} accepts this key and never reads it", f"use {instead}"))
     return problems

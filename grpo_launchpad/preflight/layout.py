@@ -12,6 +12,7 @@ from itertools import chain
 from omegaconf import DictConfig, OmegaConf
 
 from grpo_launchpad.architectures import Architecture
+from grpo_launchpad.doctor.versions import tested_verl
 from grpo_launchpad.launch.knobs import knob_of
 from grpo_launchpad.preflight.problem import Problem
 
@@ -373,7 +374,7 @@ def _per_token_loss(layout: Layout, model: Model) -> Iterable[Violation]:
 def _rollout_engine(layout: Layout, model: Model) -> Iterable[Violation]:
     """Source: ``workers/config/rollout.py:294`` and ``:320``."""
     if layout.rollout_pp > 1 and layout.rollout_engine in ("vllm", "sglang", "trtllm"):
-        yield Violation(("rollout_pp",), f"{layout.rollout_engine} of verl 0.9.1 has no pipeline stages")
+        yield Violation(("rollout_pp",), f"{layout.rollout_engine} of {tested_verl()} has no pipeline stages")
     product = layout.rollout_tp * layout.rollout_dp
     if layout.rollout_engine != "trtllm" and layout.rollout_ep not in (1, product):
         what = f"the rollout engine's EP is {layout.rollout_ep}; it can be 1, or TP x DP = {product}"

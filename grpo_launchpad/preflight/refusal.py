@@ -4,6 +4,7 @@ from difflib import SequenceMatcher
 
 from omegaconf import DictConfig, OmegaConf
 
+from grpo_launchpad.doctor.versions import installed_verl
 from grpo_launchpad.launch.knobs import read_knobs
 from grpo_launchpad.preflight.added import OPEN_DICTIONARY
 from grpo_launchpad.preflight.override import key_of
@@ -44,7 +45,7 @@ def explain(
 
     reason = " ".join(str(error).split("See https://hydra.cc")[0].split())
     if override is None:
-        return Problem("overrides", f"verl 0.9.1 does not accept them: {reason}", "correct what is named here")
+        return Problem("overrides", f"{installed_verl()} does not accept them: {reason}", "correct what is named here")
     key = key_of(override)
     value = override.partition("=")[2]
     if isinstance(error, OverrideParseException):
@@ -53,15 +54,17 @@ def explain(
         return Problem(key, f"{override} cannot be parsed: {reason}", fix)
     if isinstance(error, MissingConfigException):
         options = ", ".join(f"{key}={option}" for option in error.options or ())
-        return Problem(key, f"verl 0.9.1 has no {override}", f"choose one of {options}")
+        return Problem(key, f"{installed_verl()} has no {override}", f"choose one of {options}")
     if "already at" in reason:
-        return Problem(key, f"{override} adds a key that verl 0.9.1 has", f"write it without '+': {key}={value}")
+        return Problem(
+            key, f"{override} adds a key that {installed_verl()} has", f"write it without '+': {key}={value}"
+        )
     if "Ambiguous value" in reason:
         fix = f'write a list as "{key}=[{value}]", a text as "{key}=\'{value}\'"'
         return Problem(key, f"{override} is neither a list nor a text", fix)
     if "Could not override" in reason or "does not exist" in reason:
-        return Problem(key, "verl 0.9.1 has no such key", _instead(key, value, known, elsewhere, targets))
-    return Problem(key, f"verl 0.9.1 does not accept {override}: {reason}", "correct the key or the value")
+        return Problem(key, f"{installed_verl()} has no such key", _instead(key, value, known, elsewhere, targets))
+    return Problem(key, f"{installed_verl()} does not accept {override}: {reason}", "correct the key or the value")
 
 
 def _instead(key: str, value: str, known: set[str], elsewhere: dict[str, set[str]], targets: dict[str, str]) -> str:

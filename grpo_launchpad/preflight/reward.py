@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from grpo_launchpad.doctor.versions import tested_verl
 from grpo_launchpad.preflight.problem import Problem
 from grpo_launchpad.preflight.source import assigned
 
@@ -45,7 +46,7 @@ def check_composition(config: DictConfig) -> list[Problem]:
         what = f"{len(weights)} weights for {len(keys)} components"
         problems.append(Problem("algorithm.gdpo_reward_weights", what, "give one weight for each component"))
     if config.trainer.use_v1:
-        what = "verl 0.9.1's V1 trainer gives GDPO no components and stops in the first step"
+        what = f"{tested_verl()}: the V1 trainer gives GDPO no components and stops in the first step"
         problems.append(Problem("trainer.use_v1", what, "add trainer.use_v1=False"))
     return problems
 

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from omegaconf import DictConfig, ListConfig
 
+from grpo_launchpad.doctor.versions import installed_verl
 from grpo_launchpad.preflight.problem import Problem
 
 # verl's name of a tracker -> what it imports, and the package that has it. Source: verl 0.9.1 utils/tracking.py.
@@ -38,7 +39,7 @@ def check_trackers(config: DictConfig) -> list[Problem]:
     problems = []
     for name in names:
         if name not in PACKAGES:
-            what = f"verl 0.9.1 has no tracker {name!r}"
+            what = f"{installed_verl()} has no tracker {name!r}"
             problems.append(Problem("trainer.logger", what, f"choose for LOGGER from {', '.join(PACKAGES)}"))
         elif PACKAGES[name] and find_spec(PACKAGES[name][0]) is None:
             what = f"the Python package of the tracker {name} is not installed"

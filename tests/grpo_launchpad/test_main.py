@@ -52,7 +52,7 @@ def test_every_verb_has_a_help_under_its_own_name(verb):
     assert done.stdout.startswith(f"usage: grpo-launchpad {verb} ")
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "doctor"])
 def test_every_verb_refuses_to_be_called_without_what_it_needs(verb):
     done = command(verb)
     assert (done.returncode, done.stdout) == (2, "")

@@ -24,7 +24,7 @@ def disks(monkeypatch, tmp_path):
 
     def disk_usage(path):
         found = disk_of(path)
-        return SimpleNamespace(free=2**60 if found is None else free[found])
+        return SimpleNamespace(free=2**60 if found is None else free[found], total=2**60)
 
     stat = Path.stat
 
@@ -65,8 +65,8 @@ def test_a_good_launch_finds_room_enough(launch):
 def test_checkpoints_count_on_their_own_disk(disks):
     small, large = disks("small", 1), disks("large", 1000)
     parameters = 2 * 10**9  # two checkpoints of 24 GB
-    assert check_disk(config(large / "a" / "b"), small / "run", parameters) == []
-    (problem,) = check_disk(config(small / "checkpoints"), large / "run", parameters)
+    assert check_disk(config(large / "a" / "b"), small / "run", 12 * parameters) == []
+    (problem,) = check_disk(config(small / "checkpoints"), large / "run", 12 * parameters)
     assert problem.where == str(small / "checkpoints")
     assert problem.what == "1.0 GiB free, about 44.7 GiB needed for checkpoints"
     assert "CHECKPOINT_DIR" in problem.fix
@@ -74,7 +74,7 @@ def test_checkpoints_count_on_their_own_disk(disks):
 
 def test_logs_count_on_theirs(disks):
     full, large = disks("full", 0.1), disks("large", 1000)
-    (problem,) = check_disk(config(large), full / "run", 10**9)
+    (problem,) = check_disk(config(large), full / "run", 12 * 10**9)
     assert problem.where == str(full / "run")
     assert "0.1 GiB free, about 0.2 GiB needed for logs" in problem.what
     assert "RUN_DIR" in problem.fix
@@ -83,9 +83,9 @@ def test_logs_count_on_theirs(disks):
 def test_on_one_disk_they_count_together(disks):
     disk = disks("disk", 22.4)
     parameters = 10**9  # two checkpoints are 22.35 GiB, logs 0.25
-    (problem,) = check_disk(config(disk / "run" / "checkpoints"), disk / "run", parameters)
+    (problem,) = check_disk(config(disk / "run" / "checkpoints"), disk / "run", 12 * parameters)
     assert problem.what == "22.4 GiB free, about 22.6 GiB needed for logs and checkpoints"
-    assert check_disk(config(disk / "run" / "checkpoints"), disk / "run", int(0.98 * parameters)) == []
+    assert check_disk(config(disk / "run" / "checkpoints"), disk / "run", int(0.98 * 12 * parameters)) == []
 
 
 @pytest.mark.parametrize(("save_freq", "keep", "kept"), [(5, 1, 2), (5, 3, 4), (5, "null", 2), (-1, 3, 0)])
@@ -93,8 +93,8 @@ def test_one_checkpoint_more_than_are_kept_needs_room(disks, save_freq, keep, ke
     need = kept * 12 * 10**9 / GIB
     enough, short = disks("enough", need + 0.01), disks("short", max(need - 0.01, 0))
     logs = disks("logs", 1)
-    assert check_disk(config(enough, save_freq, keep), logs, 10**9) == []
-    assert len(check_disk(config(short, save_freq, keep), logs, 10**9)) == (1 if kept else 0)
+    assert check_disk(config(enough, save_freq, keep), logs, 12 * 10**9) == []
+    assert len(check_disk(config(short, save_freq, keep), logs, 12 * 10**9)) == (1 if kept else 0)
 
 
 def test_a_hubs_model_that_is_not_here_has_its_published_size(launch, disks, monkeypatch):

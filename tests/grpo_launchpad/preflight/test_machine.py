@@ -1,10 +1,14 @@
 """Devices that are not there. Disk and Ray are tested with the other checks."""
 
+from dataclasses import replace
+
 import pytest
 from omegaconf import OmegaConf
 
+from grpo_launchpad.doctor import accelerators
+from grpo_launchpad.doctor.system import read_system
 from grpo_launchpad.preflight import machine
-from grpo_launchpad.preflight.machine import check_devices
+from grpo_launchpad.preflight.machine import check_devices, check_limits
 
 GPU = "GPU {}: NVIDIA H100 80GB HBM3 (UUID: GPU-0000-{})\n"
 MIG = "  MIG 1g.10gb     Device  0: (UUID: MIG-0000)\n"
@@ -21,8 +25,8 @@ class Machine:
         self.dev.mkdir()
         self.setenv = monkeypatch.setenv
         monkeypatch.setenv("PATH", f"{self.bin}:/bin:/usr/bin")
-        monkeypatch.setattr(machine, "NPU_FILES", self.dev)
-        for name in ("RAY_ADDRESS", *machine.VISIBLE.values()):
+        monkeypatch.setattr(accelerators, "NPU_FILES", self.dev)
+        for name in ("RAY_ADDRESS", *accelerators.VISIBLE.values()):
             monkeypatch.delenv(name, raising=False)
 
     def program(self, name, output, status=0):
@@ -116,3 +120,15 @@ def test_several_machines_need_a_cluster(computer):
     assert problem.where == "trainer.nnodes"
     assert "start Ray on all machines" in problem.fix
     assert "RAY_ADDRESS" in problem.fix
+
+
+def test_limits_that_stop_a_run_in_its_first_step_are_refused(monkeypatch):
+    little = replace(read_system(), limits={"nofile": [1024, 1024]}, shared_memory=[2**26, 2**26])
+    monkeypatch.setattr(machine, "read_system", lambda: little)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    config = OmegaConf.create({})
+    assert [problem.where for problem in check_limits(config, "cuda")] == ["open files", "/dev/shm"]
+    assert [problem.where for problem in check_limits(config, "cpu")] == ["open files"]
+    assert "--shm-size" in check_limits(config, "npu")[1].fix
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert check_limits(config, "cuda") == []

@@ -1,0 +1,1 @@
+"""Estimates of memory and time next to published measurements."""
