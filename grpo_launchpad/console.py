@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from grpo_launchpad.health.history import Facts
+from grpo_launchpad.health.history import Facts, facts_of
 from grpo_launchpad.health.monitor import OWN_LINE, Finding, Monitor
 from grpo_launchpad.health.rules import HANG
 from grpo_launchpad.health.waits import processes_under, what_they_wait_for
@@ -65,7 +65,7 @@ class Console:
     Args:
         screen: where they go; on a terminal, what is going on stands below them and is kept up to date.
         settings: of the run.
-        facts: about the run, for the health rules.
+        facts: about the run, for the health rules; see ``Monitor``.
         usual: phase -> seconds that it took the last time.
         earlier: step -> metrics of earlier attempts at the run.
         end_at: see ``Watchdog``.
@@ -80,7 +80,7 @@ class Console:
         self,
         screen: TextIO,
         settings: Settings = Settings(),  # noqa: B008  it is frozen
-        facts: Facts = Facts(),  # noqa: B008
+        facts: Facts | Callable[[], Facts] = Facts(),  # noqa: B008
         usual: dict[str, float] | None = None,
         earlier: dict[int, dict[str, float]] | None = None,
         end_at: float | None = None,
@@ -308,7 +308,7 @@ def of_run(run: RunFolder, attempt: int, log: Log, screen: TextIO, whole_log: bo
     return Console(
         screen,
         settings,
-        Facts(settings.response_limit, settings.batch),
+        lambda: facts_of(run, settings),
         usual,
         dict(sorted(earlier.items())),
         float(os.environ.get("END_IF_HUNG") or 0) or None,

@@ -5,7 +5,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.runs.metrics import accuracies, correct_clip_ratio
+from grpo_launchpad.runs.settings import Settings
 
 REWARD = "critic/rewards/mean"
 ABSURD = 1e100  # no metric is that large; their sums would overflow
@@ -24,6 +26,16 @@ class Facts:
     response_limit: int | None = None
     batch: int | None = None
     validation_rows: int | None = None
+
+
+def facts_of(run: RunFolder, settings: Settings) -> Facts:
+    """Return the facts about a run; the held-out answers are counted in its first validation, if it has one yet."""
+    dump = next(iter(run.rollouts_by_step("validation").values()), None)
+    rows = None
+    if dump is not None:
+        with dump.open("rb") as lines:
+            rows = sum(1 for _ in lines) or None
+    return Facts(settings.response_limit, settings.batch, rows)
 
 
 @dataclass(frozen=True)

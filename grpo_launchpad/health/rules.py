@@ -611,5 +611,11 @@ LOG_RULES = (
         log=re.compile(r"scorer_error: (.{1,600}?); it counts as 0"),
     ),
 )
+# Every line that a rule of the log understands has one of these in it.
+LOG_WORDS = (
+    *(b"EngineDeadError", b"EngineCore", b"ActorDiedError", b"ActorUnavailableError", b"WorkerCrashedError"),
+    *(b"OutOfMemoryError", b"out of memory", b"No space left on device", b"Watchdog caught", b"_run_prompt"),
+    b"scorer_error: ",
+)
 ALL_RULES = (*RULES, HANG, *LOG_RULES)
 LEVELS = ("bad", "warn", "info")
