@@ -38,7 +38,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 STEP = re.compile(r"\bstep:(\d{1,18}) - (.+)")
 METRIC = re.compile(r"(\S+?):(?:np\.\w+\()?(-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf))")
 TOTAL = re.compile(r"(?:Training Progress:.*?\d+/|Total training steps: )(\d{1,18})\b")
-VALIDATING = "validating the model as it is"
+VALIDATING, FIRST_STEP = "validating the model as it is", "the first step"
 # What the log says -> (what is done then, what begins)
 MILESTONES = {
     "Started a local Ray instance": ("Ray is up", "loading the data"),
@@ -48,13 +48,14 @@ MILESTONES = {
     "checkpoint engine manager initialized": ("the rollout engine is up", "looking for a checkpoint"),
     "Training from scratch": ("starting at step 1", VALIDATING),
     "Resuming from ": ("resuming from a checkpoint", VALIDATING),
-    "Initial validation metrics": ("validated", "the first step"),
+    "Initial validation metrics": ("validated", FIRST_STEP),
 }
 FIRST_PHASE = "starting Ray"
+START_PHASES = {FIRST_PHASE, *(begins for _, begins in MILESTONES.values())}
 LAST_PHASE = "ending the run"
 TAIL_LINES = 25
 SILENT_SECONDS = 10.0  # after so long without a line, one says what is going on ...
-PATIENT_SECONDS = 60.0  # ... and after a minute of the same, one a minute will do
+PATIENT_SECONDS = 60.0  # ... and after a minute of the same step, one a minute will do
 TICK_SECONDS = 0.5
 GRACE_SECONDS = 20.0  # between asking a hanging trainer to end and ending it
 
@@ -103,7 +104,9 @@ class Console:
         self.seen: set[str] = set()
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.monitor, self.pace = Monitor(facts), Pace(settings)
-        self.watchdog = Watchdog(self.pace, end_at, self.started)
+        known = FIRST_STEP in self.usual  # an earlier attempt came as far as that
+        start = sum(self.usual.get(phase, 0.0) for phase in START_PHASES) if known else None
+        self.watchdog = Watchdog(self.pace, end_at, self.started, start)
         self.trained = False
         self.keep_phase()
 
@@ -196,7 +199,8 @@ class Console:
             width = shutil.get_terminal_size().columns - 1
             self.write(f"\r\x1b[K{self.doing()[:width]}")
         elif not self.whole_log:
-            silence = PATIENT_SECONDS if now - self.began > PATIENT_SECONDS else SILENT_SECONDS
+            patient = self.phase.startswith("step ") and now - self.began > PATIENT_SECONDS
+            silence = PATIENT_SECONDS if patient else SILENT_SECONDS
             if now - self.spoke >= silence:
                 self.say(self.doing())
         return verdict is Verdict.END

@@ -110,6 +110,17 @@ def test_a_hanging_step_is_named_within_twice_the_median_and_then_looked_at():
     assert "no process of this run is on this machine" in screen.getvalue()
 
 
+def test_a_start_that_hangs_is_compared_with_the_last_one():
+    usual = {"starting Ray": 10.0, "the first step": 10.0, "step 2": 5000.0}
+    console, screen, clock = a_console(usual=usual)
+    for _ in range(90):
+        clock.now += 0.5
+        console.tick()
+    assert "[  40.5 s] !! step-hangs: the first step has not ended, the start has run for 40.5 s; usually 20 s" in (
+        screen.getvalue()
+    )
+
+
 def test_the_ending_of_a_run_is_no_hang():
     console, screen, clock = a_console(settings=Settings(total_steps=2))
     for step in (1, 2):
