@@ -107,7 +107,6 @@ class Console:
         known = FIRST_STEP in self.usual  # an earlier attempt came as far as that
         start = sum(self.usual.get(phase, 0.0) for phase in START_PHASES) if known else None
         self.watchdog = Watchdog(self.pace, end_at, self.started, start)
-        self.trained = False
         self.keep_phase()
 
     def say(self, text: str, *, in_any_case: bool = False) -> None:
@@ -159,10 +158,10 @@ class Console:
             self.record({"phase": self.phase, "began_at": time.time()})
 
     def show_step(self, step: int, metrics: dict[str, float]) -> None:
-        if is_training(metrics):
-            if not self.trained:
-                self.learn_from_earlier_attempts(step)
-            self.trained = True
+        trained = is_training(metrics)
+        if self.earlier:  # a resume begins with the validation of the step that it goes on from
+            self.learn_from_earlier_attempts(step if trained else step + 1)
+        if trained:
             self.pace.add(step, metrics)
             self.watchdog.step_ended(self.now())
             self.begin(f"step {step + 1}" if step != self.total else LAST_PHASE)
@@ -176,6 +175,7 @@ class Console:
                 self.monitor.add(step, metrics)
                 if is_training(metrics):
                     self.pace.add(step, metrics)
+        self.earlier = {}
 
     def warn(self, finding: Finding) -> None:
         """Show something that is wrong, and keep it in the log."""

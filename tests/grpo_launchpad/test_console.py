@@ -139,6 +139,15 @@ def test_a_resumed_run_is_judged_with_the_steps_before(tmp_path):
     assert "entropy rose from 1 to 4 nats" in screen.getvalue()
 
 
+def test_a_resume_that_validates_first_remembers_the_accuracy_before(tmp_path):
+    earlier = {0: {"val-core/a/acc/mean@1": 0.9}, 1: {"critic/rewards/mean": 0.5, "timing_s/step": 4.0}}
+    console, screen, _ = a_console(settings=Settings(total_steps=9), earlier=earlier)
+    console.show("step:1 - val-core/a/acc/mean@1:0.8")
+    assert [validation.accuracy for validation in console.monitor.history.validations] == [0.9, 0.8]
+    console.show("step:2 - critic/rewards/mean:0.5 - timing_s/step:4.0 - val-core/a/acc/mean@1:0.5")
+    assert "held-out accuracy fell from 90.0% (step 0) to 50.0%" in screen.getvalue()
+
+
 def test_log_is_whole_and_time_stamped(tmp_path):
     done = through(tmp_path, b"one\rtwo\n\x1b[31mred\x1b[0m\n\xff\xfe\nFinal validation metrics: {}\n")
     assert (done.returncode, done.stdout) == (0, b"")
