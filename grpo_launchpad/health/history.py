@@ -1,5 +1,6 @@
 """The metrics of a run as health rules look at them: from the newest step back."""
 
+import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -21,11 +22,13 @@ class Facts:
         response_limit: ``data.max_response_length``, tokens.
         batch: ``data.train_batch_size``, prompts.
         validation_rows: held-out answers a validation.
+        smoke: whether the weights are random, so that nothing can be said about what is learnt.
     """
 
     response_limit: int | None = None
     batch: int | None = None
     validation_rows: int | None = None
+    smoke: bool = False
 
 
 def facts_of(run: RunFolder, settings: Settings) -> Facts:
@@ -35,7 +38,15 @@ def facts_of(run: RunFolder, settings: Settings) -> Facts:
     if dump is not None:
         with dump.open("rb") as lines:
             rows = sum(1 for _ in lines) or None
-    return Facts(settings.response_limit, settings.batch, rows)
+    return Facts(settings.response_limit, settings.batch, rows, _is_smoke(run))
+
+
+def _is_smoke(run: RunFolder) -> bool:
+    try:
+        identity = json.loads(run.identity.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(identity, dict) and identity.get("smoke") is True
 
 
 @dataclass(frozen=True)

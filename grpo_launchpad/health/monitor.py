@@ -57,6 +57,7 @@ class Monitor:
         return [
             finding
             for rule in RULES
+            if not (rule.of_learning and self.history.facts.smoke)
             if (evidence := rule.check(self.history)) and (finding := self._found(rule, evidence, step))
         ]
 

@@ -119,6 +119,21 @@ def test_accuracy_that_falls(reward, now, rows, rule):
     assert set(found) == ({rule} if rule else set())
 
 
+def test_random_weights_are_not_judged_by_what_they_learn():
+    cut_off = training(response_length__clip_ratio=1.0, actor__ppo_kl=0.2)
+    assert named([cut_off], smoke=True) == {}
+    assert set(named([cut_off | {"actor/loss": float("nan")}], smoke=True)) == {"not-a-number"}
+
+
+def test_a_smoke_run_is_known_by_its_record(tmp_path):
+    run = RunFolder(tmp_path)
+    assert not facts_of(run, Settings()).smoke
+    run.launch.mkdir()
+    for text, smoke in (('{"smoke": true}', True), ('{"name": "x"}', False), ("nonsense", False), ("[]", False)):
+        run.identity.write_text(text)
+        assert facts_of(run, Settings()).smoke is smoke
+
+
 def test_longer_answers_that_earn_more_are_no_fault():
     steps = [training(response_length__mean=100 + 20 * n, critic__rewards__mean=0.3 + 0.02 * n) for n in range(20)]
     assert named(steps) == {}
