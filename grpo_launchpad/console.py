@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from grpo_launchpad.health.history import Facts
+from grpo_launchpad.health.history import Facts, facts_of
 from grpo_launchpad.health.monitor import OWN_LINE, Finding, Monitor
 from grpo_launchpad.health.rules import HANG
 from grpo_launchpad.health.waits import processes_under, what_they_wait_for
@@ -38,7 +38,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 STEP = re.compile(r"\bstep:(\d{1,18}) - (.+)")
 METRIC = re.compile(r"(\S+?):(?:np\.\w+\()?(-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf))")
 TOTAL = re.compile(r"(?:Training Progress:.*?\d+/|Total training steps: )(\d{1,18})\b")
-VALIDATING = "validating the model as it is"
+VALIDATING, FIRST_STEP = "validating the model as it is", "the first step"
 # What the log says -> (what is done then, what begins)
 MILESTONES = {
     "Started a local Ray instance": ("Ray is up", "loading the data"),
@@ -48,13 +48,14 @@ MILESTONES = {
     "checkpoint engine manager initialized": ("the rollout engine is up", "looking for a checkpoint"),
     "Training from scratch": ("starting at step 1", VALIDATING),
     "Resuming from ": ("resuming from a checkpoint", VALIDATING),
-    "Initial validation metrics": ("validated", "the first step"),
+    "Initial validation metrics": ("validated", FIRST_STEP),
 }
 FIRST_PHASE = "starting Ray"
+START_PHASES = {FIRST_PHASE, *(begins for _, begins in MILESTONES.values())}
 LAST_PHASE = "ending the run"
 TAIL_LINES = 25
 SILENT_SECONDS = 10.0  # after so long without a line, one says what is going on ...
-PATIENT_SECONDS = 60.0  # ... and after a minute of the same, one a minute will do
+PATIENT_SECONDS = 60.0  # ... and after a minute of the same step, one a minute will do
 TICK_SECONDS = 0.5
 GRACE_SECONDS = 20.0  # between asking a hanging trainer to end and ending it
 
@@ -65,7 +66,7 @@ class Console:
     Args:
         screen: where they go; on a terminal, what is going on stands below them and is kept up to date.
         settings: of the run.
-        facts: about the run, for the health rules.
+        facts: about the run, for the health rules; see ``Monitor``.
         usual: phase -> seconds that it took the last time.
         earlier: step -> metrics of earlier attempts at the run.
         end_at: see ``Watchdog``.
@@ -80,7 +81,7 @@ class Console:
         self,
         screen: TextIO,
         settings: Settings = Settings(),  # noqa: B008  it is frozen
-        facts: Facts = Facts(),  # noqa: B008
+        facts: Facts | Callable[[], Facts] = Facts(),  # noqa: B008
         usual: dict[str, float] | None = None,
         earlier: dict[int, dict[str, float]] | None = None,
         end_at: float | None = None,
@@ -103,8 +104,9 @@ class Console:
         self.seen: set[str] = set()
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.monitor, self.pace = Monitor(facts), Pace(settings)
-        self.watchdog = Watchdog(self.pace, end_at, self.started)
-        self.trained = False
+        known = FIRST_STEP in self.usual  # an earlier attempt came as far as that
+        start = sum(self.usual.get(phase, 0.0) for phase in START_PHASES) if known else None
+        self.watchdog = Watchdog(self.pace, end_at, self.started, start)
         self.keep_phase()
 
     def say(self, text: str, *, in_any_case: bool = False) -> None:
@@ -156,10 +158,10 @@ class Console:
             self.record({"phase": self.phase, "began_at": time.time()})
 
     def show_step(self, step: int, metrics: dict[str, float]) -> None:
-        if is_training(metrics):
-            if not self.trained:
-                self.learn_from_earlier_attempts(step)
-            self.trained = True
+        trained = is_training(metrics)
+        if self.earlier:  # a resume begins with the validation of the step that it goes on from
+            self.learn_from_earlier_attempts(step if trained else step + 1)
+        if trained:
             self.pace.add(step, metrics)
             self.watchdog.step_ended(self.now())
             self.begin(f"step {step + 1}" if step != self.total else LAST_PHASE)
@@ -173,6 +175,7 @@ class Console:
                 self.monitor.add(step, metrics)
                 if is_training(metrics):
                     self.pace.add(step, metrics)
+        self.earlier = {}
 
     def warn(self, finding: Finding) -> None:
         """Show something that is wrong, and keep it in the log."""
@@ -196,7 +199,8 @@ class Console:
             width = shutil.get_terminal_size().columns - 1
             self.write(f"\r\x1b[K{self.doing()[:width]}")
         elif not self.whole_log:
-            silence = PATIENT_SECONDS if now - self.began > PATIENT_SECONDS else SILENT_SECONDS
+            patient = self.phase.startswith("step ") and now - self.began > PATIENT_SECONDS
+            silence = PATIENT_SECONDS if patient else SILENT_SECONDS
             if now - self.spoke >= silence:
                 self.say(self.doing())
         return verdict is Verdict.END
@@ -308,7 +312,7 @@ def of_run(run: RunFolder, attempt: int, log: Log, screen: TextIO, whole_log: bo
     return Console(
         screen,
         settings,
-        Facts(settings.response_limit, settings.batch),
+        lambda: facts_of(run, settings),
         usual,
         dict(sorted(earlier.items())),
         float(os.environ.get("END_IF_HUNG") or 0) or None,

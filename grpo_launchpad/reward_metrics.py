@@ -79,11 +79,12 @@ def group_metrics(keys: Sequence[str], scores: Sequence[float], asked: int) -> d
         scores: one each.
         asked: answers that the step should have, prompts x rollout.n.
     """
-    groups: dict[str, dict[str, float]] = {}
+    groups: dict[str, dict[str, tuple[int, float]]] = {}
     for key, score in zip(keys, scores, strict=True):
-        prompt, answer, _ = key.rsplit("_", 2)
-        groups.setdefault(prompt, {})[answer] = score
-    equal = sum(len(set(group.values())) == 1 for group in groups.values())
+        prompt, answer, turn = key.rsplit("_", 2)
+        group = groups.setdefault(prompt, {})
+        group[answer] = max(group.get(answer, (-1, 0.0)), (int(turn), score))
+    equal = sum(len({score for _, score in group.values()}) == 1 for group in groups.values())
     found = sum(map(len, groups.values()))
     return {
         "groups/without_signal": equal / len(groups),

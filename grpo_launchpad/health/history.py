@@ -1,11 +1,14 @@
 """The metrics of a run as health rules look at them: from the newest step back."""
 
+import json
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from grpo_launchpad.runs.folder import RunFolder
 from grpo_launchpad.runs.metrics import accuracies, correct_clip_ratio
+from grpo_launchpad.runs.settings import Settings
 
 REWARD = "critic/rewards/mean"
 ABSURD = 1e100  # no metric is that large; their sums would overflow
@@ -19,11 +22,31 @@ class Facts:
         response_limit: ``data.max_response_length``, tokens.
         batch: ``data.train_batch_size``, prompts.
         validation_rows: held-out answers a validation.
+        smoke: whether the weights are random, so that nothing can be said about what is learnt.
     """
 
     response_limit: int | None = None
     batch: int | None = None
     validation_rows: int | None = None
+    smoke: bool = False
+
+
+def facts_of(run: RunFolder, settings: Settings) -> Facts:
+    """Return the facts about a run; the held-out answers are counted in its first validation, if it has one yet."""
+    dump = next(iter(run.rollouts_by_step("validation").values()), None)
+    rows = None
+    if dump is not None:
+        with dump.open("rb") as lines:
+            rows = sum(1 for _ in lines) or None
+    return Facts(settings.response_limit, settings.batch, rows, _is_smoke(run))
+
+
+def _is_smoke(run: RunFolder) -> bool:
+    try:
+        identity = json.loads(run.identity.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(identity, dict) and identity.get("smoke") is True
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """Applies the health rules to a run: record by record and line by line, as they come or afterwards."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from grpo_launchpad.health.history import Facts, History
-from grpo_launchpad.health.rules import LEVELS, LOG_RULES, RULES, Rule
-from grpo_launchpad.runs.metrics import is_training
+from grpo_launchpad.health.rules import LEVELS, LOG_RULES, LOG_WORDS, RULES, Rule
+from grpo_launchpad.runs.metrics import accuracies, is_training
 
 QUIET_STEPS = 20  # after so many steps without it, a finding is news again
 OWN_LINE = "[health] "  # how the console marks in the log what this module found
+LOG_BLOCK = 1 << 16
 KINDS_OF_LINES = 3  # different lines of the log that are kept for one rule
 
 
@@ -34,22 +35,29 @@ class Finding:
 class Monitor:
     """The health of one run.
 
+    Args:
+        facts: about the run; as a function, for one that goes on and has not held a validation yet.
+
     Attributes:
         findings: by rule and, for lines of the log, by line; in the order in which they came up.
     """
 
-    def __init__(self, facts: Facts):
-        self.history = History(facts)
+    def __init__(self, facts: Facts | Callable[[], Facts]):
+        self._facts = facts if callable(facts) else None
+        self.history = History(facts() if callable(facts) else facts)
         self.findings: dict[tuple[str, str], Finding] = {}
 
     def add(self, step: int, values: dict[str, float]) -> list[Finding]:
         """Take in the metrics of a step; return what is newly wrong, or wrong again after some quiet."""
+        if self._facts and self.history.facts.validation_rows is None and accuracies(values):
+            self.history.facts = self._facts()
         self.history.add(step, values)
         if not is_training(values):
             return []
         return [
             finding
             for rule in RULES
+            if not (rule.of_learning and self.history.facts.smoke)
             if (evidence := rule.check(self.history)) and (finding := self._found(rule, evidence, step))
         ]
 
@@ -80,10 +88,14 @@ class Monitor:
 
     def add_log(self, path: Path) -> None:
         """Look at a whole log; a missing one is none."""
-        if path.is_file():
-            with path.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    self.add_line(line)
+        if not path.is_file():
+            return
+        with path.open("rb") as log:
+            # Most of a log says nothing to any rule; its lines need not be looked at one by one.
+            while block := log.read(LOG_BLOCK) + log.readline():
+                if any(word in block for word in LOG_WORDS):
+                    for line in block.decode("utf-8", errors="replace").splitlines():
+                        self.add_line(line)
 
     def worst_first(self) -> list[Finding]:
         return sorted(self.findings.values(), key=lambda finding: LEVELS.index(finding.rule.level))

@@ -60,6 +60,7 @@ class Rule:
         remedy: what to do.
         settings: the knobs and verl's keys that the remedy names.
         check: the evidence at the newest step of a history, or None. No check: see ``log``.
+        of_learning: whether it is about what the model learns, which a smoke run's random weights do not.
         log: what the trainer's log says when it happens, for rules about the log.
     """
 
@@ -72,6 +73,7 @@ class Rule:
     settings: tuple[str, ...] = ()
     check: Callable[[History], str | None] | None = None
     log: re.Pattern[str] | None = None
+    of_learning: bool = False
 
 
 def _not_a_number(history: History) -> str | None:
@@ -302,6 +304,7 @@ RULES = (
         "read some answers in the report; check REWARDS, the rows' data_source, MAX_RESPONSE_LENGTH, the chat template",
         ("REWARDS", "MAX_RESPONSE_LENGTH"),
         _constant_reward,
+        of_learning=True,
     ),
     Rule(
         "reward-at-floor",
@@ -312,6 +315,7 @@ RULES = (
         "easier rows first, a larger ROLLOUT_N, a better MODEL_PATH; if it fell there, a lower ACTOR_LR",
         ("ROLLOUT_N", "MODEL_PATH", "ACTOR_LR"),
         _reward_at_floor,
+        of_learning=True,
     ),
     Rule(
         "reward-fell",
@@ -323,6 +327,7 @@ RULES = (
         "a lower ACTOR_LR or more LR_WARMUP_STEPS; go back to a checkpoint from before",
         ("ACTOR_LR", "LR_WARMUP_STEPS"),
         _reward_fell,
+        of_learning=True,
     ),
     Rule(
         "reward-at-ceiling",
@@ -333,6 +338,7 @@ RULES = (
         "stop, or go on with harder TRAIN_FILES",
         ("TRAIN_FILES",),
         _reward_at_ceiling,
+        of_learning=True,
     ),
     Rule(
         "no-signal",
@@ -343,6 +349,7 @@ RULES = (
         "a larger ROLLOUT_N, a TEMPERATURE of 1, rows of the model's difficulty, algorithm.filter_groups.enable=True",
         ("ROLLOUT_N", "TEMPERATURE", "algorithm.filter_groups.enable"),
         _no_signal,
+        of_learning=True,
     ),
     Rule(
         "reward-hacked",
@@ -354,6 +361,7 @@ RULES = (
         "read the best-paid answers in the report and mend the reward (REWARDS); KL_LOSS_COEF slows it down only",
         ("REWARDS", "KL_LOSS_COEF"),
         _reward_hacked,
+        of_learning=True,
     ),
     Rule(
         "accuracy-fell",
@@ -364,6 +372,7 @@ RULES = (
         "a lower ACTOR_LR, a KL_LOSS_COEF above 0; go back to the checkpoint of the best step",
         ("ACTOR_LR", "KL_LOSS_COEF"),
         _accuracy_fell,
+        of_learning=True,
     ),
     Rule(
         "entropy-collapse",
@@ -374,6 +383,7 @@ RULES = (
         "CLIP_RATIO_HIGH=0.28 (DAPO's clip higher), ENTROPY_COEFF above 0, or actor.policy_loss.loss_mode=kl_cov",
         ("CLIP_RATIO_HIGH", "ENTROPY_COEFF", "actor_rollout_ref.actor.policy_loss.loss_mode"),
         _entropy_collapse,
+        of_learning=True,
     ),
     Rule(
         "entropy-explosion",
@@ -384,6 +394,7 @@ RULES = (
         "ENTROPY_COEFF=0, a lower ACTOR_LR; check that rollout and trainer agree",
         ("ENTROPY_COEFF", "ACTOR_LR"),
         _entropy_explosion,
+        of_learning=True,
     ),
     Rule(
         "length-explosion",
@@ -395,6 +406,7 @@ RULES = (
         "LOSS_AGG_MODE=token-mean or seq-mean-token-sum-norm, NORM_ADV_BY_STD=False",
         ("LOSS_AGG_MODE", "NORM_ADV_BY_STD"),
         _length_explosion,
+        of_learning=True,
     ),
     Rule(
         "truncation",
@@ -405,6 +417,7 @@ RULES = (
         "a larger MAX_RESPONSE_LENGTH (and MAX_MODEL_LEN)",
         ("MAX_RESPONSE_LENGTH", "MAX_MODEL_LEN"),
         _truncation,
+        of_learning=True,
     ),
     Rule(
         "kl-explosion",
@@ -415,6 +428,7 @@ RULES = (
         "a larger KL_LOSS_COEF, a lower ACTOR_LR",
         ("KL_LOSS_COEF", "ACTOR_LR"),
         _kl_explosion,
+        of_learning=True,
     ),
     Rule(
         "update-too-far",
@@ -425,6 +439,7 @@ RULES = (
         "a lower ACTOR_LR, a PPO_MINI_BATCH_SIZE nearer to TRAIN_BATCH_SIZE",
         ("ACTOR_LR", "PPO_MINI_BATCH_SIZE", "TRAIN_BATCH_SIZE"),
         _update_kl,
+        of_learning=True,
     ),
     Rule(
         "gradient-spike",
@@ -435,6 +450,7 @@ RULES = (
         "if it comes again: a lower ACTOR_LR, a smaller actor_rollout_ref.actor.optim.clip_grad",
         ("ACTOR_LR", "actor_rollout_ref.actor.optim.clip_grad"),
         _gradient_spike,
+        of_learning=True,
     ),
     Rule(
         "rollout-mismatch",
@@ -491,6 +507,7 @@ RULES = (
         "rows of the model's difficulty, a larger ROLLOUT_N",
         ("ROLLOUT_N",),
         _filtered_groups,
+        of_learning=True,
     ),
     Rule(
         "scorer-errors",
@@ -610,6 +627,12 @@ LOG_RULES = (
         ("REWARDS",),
         log=re.compile(r"scorer_error: (.{1,600}?); it counts as 0"),
     ),
+)
+# Every line that a rule of the log understands has one of these in it.
+LOG_WORDS = (
+    *(b"EngineDeadError", b"EngineCore", b"ActorDiedError", b"ActorUnavailableError", b"WorkerCrashedError"),
+    *(b"OutOfMemoryError", b"out of memory", b"No space left on device", b"Watchdog caught", b"_run_prompt"),
+    b"scorer_error: ",
 )
 ALL_RULES = (*RULES, HANG, *LOG_RULES)
 LEVELS = ("bad", "warn", "info")

@@ -258,6 +258,8 @@ def _record(plan: Plan, config: DictConfig, attempt: int, started_at: float) -> 
         "train_files": resume.digests_of(config),
         "versions": installed(),
     }
+    if plan.flags["SMOKE"]:
+        identity["smoke"] = True
     write_whole(run.identity, json.dumps(identity, indent=2) + "\n")
     write_whole(run.configuration, OmegaConf.to_yaml(config, resolve=False))
     shown = {k: v for k, v in _environment(plan).items() if not SECRET.search(k) and not PASSWORD_IN_ADDRESS.search(v)}

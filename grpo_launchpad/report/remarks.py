@@ -5,7 +5,7 @@ What is wrong with the training is told by the rules of grpo_launchpad/health; h
 
 from dataclasses import dataclass
 
-from grpo_launchpad.health.history import Facts
+from grpo_launchpad.health.history import facts_of
 from grpo_launchpad.health.monitor import Monitor, examine, said_steps
 from grpo_launchpad.health.rules import HANG, LEVELS
 from grpo_launchpad.runs.attempts import progress_of, read_json_lines
@@ -24,10 +24,9 @@ class Remark:
 
 def health(run: Run) -> Monitor:
     """Return what the health rules find in the run's metrics and logs."""
-    rows = next((sum(1 for _ in path.open("rb")) for path in run.validation_dumps.values()), None)
-    facts = Facts(run.settings.response_limit, run.settings.batch, rows)
-    logs = [RunFolder(run.folder).log(attempt.number) for attempt in run.attempts]
-    return examine(run.metrics.items(), facts, logs)
+    files = RunFolder(run.folder)
+    logs = [files.log(attempt.number) for attempt in run.attempts]
+    return examine(run.metrics.items(), facts_of(files, run.settings), logs)
 
 
 def remarks(run: Run, summary: dict) -> list[Remark]:

@@ -1,6 +1,6 @@
 """Every file name under ``runs/<name>/``, and how a file there is written: as a whole or not at all.
 
-launch/run.json            name, model, backend, task, world size
+launch/run.json            name, model, backend, task, world size; smoke, if it was a smoke run
 launch/attempts.jsonl      see attempts.py
 launch/command.sh          the command of the last attempt
 launch/resolved.yaml       its whole configuration

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from grpo_launchpad.console import VALIDATING
-from grpo_launchpad.health.history import REWARD, Facts
+from grpo_launchpad.health.history import REWARD, facts_of
 from grpo_launchpad.health.monitor import OWN_LINE, Finding, Monitor
 from grpo_launchpad.health.rules import HANG
 from grpo_launchpad.health.watchdog import MAY_BE_RESTARTED
@@ -70,7 +70,7 @@ class WatchedRun:
         self._judge_anew()
 
     def _judge_anew(self) -> None:
-        self.monitor = Monitor(Facts(self.settings.response_limit, self.settings.batch))
+        self.monitor = Monitor(lambda: facts_of(self.run, self.settings))
         self.pace = Pace(self.settings)
         self._judged: set[int] = set()
 

@@ -72,7 +72,7 @@ def test_gives_the_trainer_what_the_user_sees(representative, launches, wet):
 def test_records_the_run(representative, launches, wet):
     result = launches("wet", representative)
     launch = wet.runs / representative / "launch"
-    begun, ended = [json.loads(line) for line in (launch / "attempts.jsonl").read_text().splitlines()]
+    begun, *_, ended = [json.loads(line) for line in (launch / "attempts.jsonl").read_text().splitlines()]
     assert begun["attempt"] == ended["attempt"] == 1
     assert ended["exit_code"] == 0
     run = json.loads((launch / "run.json").read_text())

@@ -110,6 +110,17 @@ def test_a_hanging_step_is_named_within_twice_the_median_and_then_looked_at():
     assert "no process of this run is on this machine" in screen.getvalue()
 
 
+def test_a_start_that_hangs_is_compared_with_the_last_one():
+    usual = {"starting Ray": 10.0, "the first step": 10.0, "step 2": 5000.0}
+    console, screen, clock = a_console(usual=usual)
+    for _ in range(90):
+        clock.now += 0.5
+        console.tick()
+    assert "[  40.5 s] !! step-hangs: the first step has not ended, the start has run for 40.5 s; usually 20 s" in (
+        screen.getvalue()
+    )
+
+
 def test_the_ending_of_a_run_is_no_hang():
     console, screen, clock = a_console(settings=Settings(total_steps=2))
     for step in (1, 2):
@@ -126,6 +137,15 @@ def test_a_resumed_run_is_judged_with_the_steps_before(tmp_path):
     assert "entropy" not in screen.getvalue()
     console.show("step:4 - critic/rewards/mean:0.5 - timing_s/step:4.0 - actor/entropy:4.0")
     assert "entropy rose from 1 to 4 nats" in screen.getvalue()
+
+
+def test_a_resume_that_validates_first_remembers_the_accuracy_before(tmp_path):
+    earlier = {0: {"val-core/a/acc/mean@1": 0.9}, 1: {"critic/rewards/mean": 0.5, "timing_s/step": 4.0}}
+    console, screen, _ = a_console(settings=Settings(total_steps=9), earlier=earlier)
+    console.show("step:1 - val-core/a/acc/mean@1:0.8")
+    assert [validation.accuracy for validation in console.monitor.history.validations] == [0.9, 0.8]
+    console.show("step:2 - critic/rewards/mean:0.5 - timing_s/step:4.0 - val-core/a/acc/mean@1:0.5")
+    assert "held-out accuracy fell from 90.0% (step 0) to 50.0%" in screen.getvalue()
 
 
 def test_log_is_whole_and_time_stamped(tmp_path):

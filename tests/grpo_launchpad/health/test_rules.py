@@ -5,11 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpo_launchpad.health.history import Facts
+from grpo_launchpad.health.history import Facts, facts_of
 from grpo_launchpad.health.monitor import OWN_LINE, Monitor, said_steps
 from grpo_launchpad.health.rules import ALL_RULES, LEVELS, LOG_RULES, RULES
 from grpo_launchpad.launch.environment import PLACES
 from grpo_launchpad.launch.knobs import read_knobs
+from grpo_launchpad.runs.folder import RunFolder
+from grpo_launchpad.runs.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -117,6 +119,21 @@ def test_accuracy_that_falls(reward, now, rows, rule):
     assert set(found) == ({rule} if rule else set())
 
 
+def test_random_weights_are_not_judged_by_what_they_learn():
+    cut_off = training(response_length__clip_ratio=1.0, actor__ppo_kl=0.2)
+    assert named([cut_off], smoke=True) == {}
+    assert set(named([cut_off | {"actor/loss": float("nan")}], smoke=True)) == {"not-a-number"}
+
+
+def test_a_smoke_run_is_known_by_its_record(tmp_path):
+    run = RunFolder(tmp_path)
+    assert not facts_of(run, Settings()).smoke
+    run.launch.mkdir()
+    for text, smoke in (('{"smoke": true}', True), ('{"name": "x"}', False), ("nonsense", False), ("[]", False)):
+        run.identity.write_text(text)
+        assert facts_of(run, Settings()).smoke is smoke
+
+
 def test_longer_answers_that_earn_more_are_no_fault():
     steps = [training(response_length__mean=100 + 20 * n, critic__rewards__mean=0.3 + 0.02 * n) for n in range(20)]
     assert named(steps) == {}
@@ -150,6 +167,26 @@ def test_a_line_of_the_log_is_understood_once(rule):
     assert monitor.add_line(LINES[rule.name]) is None
     assert Monitor(Facts()).add_line(OWN_LINE + LINES[rule.name]) is None
     assert Monitor(Facts()).add_line("step:3 - actor/entropy:0.5") is None
+
+
+@pytest.mark.parametrize("rule", LOG_RULES, ids=lambda rule: rule.name)
+def test_a_line_is_found_in_a_whole_log(tmp_path, rule):
+    noise = "".join(f"line {number}\n" for number in range(20_000))
+    (tmp_path / "log.txt").write_text(f"{noise}{LINES[rule.name]}\n{noise}")
+    monitor = Monitor(Facts())
+    monitor.add_log(tmp_path / "log.txt")
+    monitor.add_log(tmp_path / "missing.txt")
+    assert [finding.rule for finding in monitor.findings.values()] == [rule]
+
+
+def test_the_held_out_answers_are_counted_when_there_are_some(tmp_path):
+    run = RunFolder(tmp_path)
+    monitor = Monitor(lambda: facts_of(run, Settings(batch=4)))
+    assert monitor.history.facts == Facts(batch=4)
+    run.rollouts("validation").mkdir(parents=True)
+    (run.rollouts("validation") / "0.jsonl").write_text("{}\n" * 30)
+    monitor.add(0, accuracy(0.5))
+    assert monitor.history.facts.validation_rows == 30
 
 
 def test_rules_are_told_apart_and_told_well():
