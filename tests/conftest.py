@@ -21,6 +21,7 @@ HEAVY = (
     "tests/examples/trl_trainer/",
     "tests/examples/torch_trainer/",
     "tests/grpo_launchpad/test_tiny_model.py",
+    "tests/grpo_launchpad/evaluate/test_real_engine.py",
 )
 
 

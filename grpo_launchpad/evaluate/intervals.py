@@ -9,7 +9,9 @@ of Wilson's interval is bootstrapped instead (a bootstrap-t; Hall 1988, Efron an
 
 m is the number of yes-or-no problems that would be as informative as these. T's quantiles come from the bootstrap, and
 are never narrower than Student's, since no bootstrap sees what a handful of problems lacks. The interval is solved for
-mu as Wilson's is, and so stays in [0, 1] and has a width where all problems agree.
+mu as Wilson's is, and so stays in [0, 1] and has a width where all problems agree. It ends where Wilson's interval of n
+yes-or-no problems does, of which no values in [0, 1] are less certain: where a handful of problems is not right each
+time, the bootstrap draws samples with next to no variance, and T has no useful tail.
 """
 
 from functools import lru_cache
@@ -45,7 +47,8 @@ def mean_interval(values: np.ndarray) -> tuple[float, float] | None:
         quantiles = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         low, high = min(low, quantiles[0]), max(high, quantiles[1])
     low, high = _solve(mean, as_informative, high), _solve(mean, as_informative, low)
-    return float(max(0.0, low)), float(min(1.0, high))  # rounding may leave the range
+    widest = _solve(mean, count, student), _solve(mean, count, -student)
+    return float(max(0.0, low, widest[0])), float(min(1.0, high, widest[1]))
 
 
 def difference_interval(values: np.ndarray) -> tuple[float, float] | None:

@@ -141,7 +141,7 @@ def _export(path: Path, step: int | None, out: Path | None, adapter_only: bool, 
         return out
     # What was made here was made from its name alone, and may be made again.
     base = models.resolve(found.base, download=models.is_made_here(found.base))
-    model_folder.check_space(out, model_folder.needed_bytes(found, adapter_only))
+    model_folder.check_space(out, model_folder.needed_bytes(found, base, adapter_only))
 
     def fill(folder: Path) -> None:
         answered = None

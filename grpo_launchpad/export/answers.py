@@ -35,6 +35,8 @@ QUESTIONS = 16
 LOOKED_AT = 128  # validation prompts, of which the ones that the training changed come first
 TOKENS = 256  # of an answer; the rest of a longer one is not compared
 TIE = 0.125
+WINDOW, BRANCHES = 16, 4  # tokens behind the place where answers part, and ways to go on at a time
+UNFINISHED = "\ufffd"  # what a tokenizer writes for the first bytes of a character
 
 
 @dataclass(frozen=True)
@@ -168,19 +170,36 @@ def _is_recorded(recorded: str, text: str, cut: bool) -> bool:
 
 
 def _is_tie(question: Question, tokens: list[int], checkpoint: Checkpoint, folder: Path) -> bool:
-    """Say whether an answer parts from the recorded one where two tokens are as good as equal."""
+    """Say whether the recorded answer is one that the model gives where tokens are as good as equal.
+
+    The record is text, so that its tokens are found by going on from where the answers part: with each token that is
+    within ``TIE`` of the best and spells what was recorded, for ``WINDOW`` tokens.
+    """
     import torch
 
     tokenizer, model = _in_transformers(folder, checkpoint)
-    recorded = tokenizer.encode(question.answer, add_special_tokens=False)
-    pairs = enumerate(zip(tokens, recorded, strict=False))
-    at = next((place for place, (ours, theirs) in pairs if ours != theirs), min(len(tokens), len(recorded)))
-    if at == len(tokens):
-        return False  # cut short where the recorded one goes on
-    rivals = [recorded[at]] if at < len(recorded) else tokenizer.all_special_ids  # the recorded one may have ended
-    with torch.inference_mode():
-        logits = model(torch.tensor([question.prompt + tokens[:at]])).logits[0, -1].float()
-    return bool(logits.max() - logits[rivals].max() <= TIE)
+    special = set(tokenizer.all_special_ids)
+
+    def spells(ids: list[int]) -> bool:
+        text = tokenizer.decode(ids, skip_special_tokens=True)
+        return question.answer.startswith(text.rstrip(UNFINISHED))
+
+    at = next((place for place in range(len(tokens)) if not spells(tokens[: place + 1])), len(tokens))
+    limit = min(TOKENS, checkpoint.setting("data.max_response_length"))
+    begun = [tokens[:length] for length in range(max(0, at - 1), at + 1)]  # a character may have begun a token before
+    for _ in range(WINDOW):
+        longer = []
+        for ids in begun[:BRANCHES]:
+            if len(ids) >= limit:
+                return True
+            with torch.inference_mode():
+                logits = model(torch.tensor([question.prompt + ids])).logits[0, -1].float()
+            near = (logits >= logits.max() - TIE).nonzero().flatten().tolist()
+            if special & set(near) and tokenizer.decode(ids, skip_special_tokens=True) == question.answer:
+                return True
+            longer += [[*ids, token] for token in near if token not in special and spells([*ids, token])]
+        begun = longer
+    return bool(begun)
 
 
 @functools.lru_cache(maxsize=1)

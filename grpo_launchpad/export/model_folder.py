@@ -14,6 +14,7 @@ from pathlib import Path
 
 from grpo_launchpad.export import CannotExport, adapter
 from grpo_launchpad.export.checkpoint import MODEL, Checkpoint
+from grpo_launchpad.export.shards import Shards
 
 LICENCE_FILES = ("LICENSE*", "LICENCE*", "NOTICE*", "USE_POLICY*")
 
@@ -84,13 +85,23 @@ def _merge_adapter(checkpoint: Checkpoint, folder: Path, base: Path, scratch: Pa
         merger.save_hf_model_and_tokenizer(dict(merged.state_dict()))
 
 
-def needed_bytes(checkpoint: Checkpoint, adapter_only: bool) -> int:
-    """Return about how many bytes the folder takes: no more than the checkpoint's weights do."""
+def needed_bytes(checkpoint: Checkpoint, base: Path, adapter_only: bool) -> int:
+    """Return how many bytes the folder takes at most, small files left out.
+
+    Args:
+        checkpoint: that is exported.
+        base: the folder of the model that was trained.
+        adapter_only: whether the model itself is left out.
+    """
+    if checkpoint.adapter == "peft" or not checkpoint.shards:
+        weights = checkpoint.hugging_face / "adapter" if adapter_only else checkpoint.hugging_face
+        if checkpoint.adapter and not adapter_only:
+            weights = base
+        return sum(file.stat().st_size for file in weights.glob("*.safetensors"))
+    shards = Shards(checkpoint.shard_files)
     if adapter_only:
-        return 64 * 1024**2
-    if checkpoint.shards:
-        return sum(file.stat().st_size for file in checkpoint.shard_files)
-    return sum(file.stat().st_size for file in (checkpoint.folder / "model").rglob("*") if file.is_file())
+        return sum(shards.numel(name) * 4 for name in shards if ".lora_" in name)
+    return 2 * sum(shards.numel(name) for name in shards)
 
 
 def check_space(folder: Path, needed: int) -> None:
@@ -105,6 +116,6 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(there).free
     if free < needed:
         raise CannotExport(
-            f"{there}: {free / 1e9:.1f} GB are free and the model takes up to {needed / 1e9:.1f} GB.\n"
+            f"{there}: {free / 1e9:.1f} GB are free and the model takes {needed / 1e9:.1f} GB.\n"
             "  Free some, or give --out a folder on another disk."
         )

@@ -50,6 +50,10 @@ class Shards:
     def __contains__(self, name: str) -> bool:
         return name in self.ranks[0]
 
+    def numel(self, name: str) -> int:
+        """Return how many numbers a tensor has, all ranks' parts together."""
+        return self.ranks[0][name].numel()
+
     def tensor(self, name: str) -> torch.Tensor:
         """Return a tensor put together from the ranks' parts.
 

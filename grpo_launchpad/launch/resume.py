@@ -96,7 +96,7 @@ def hindrance(plan: Plan, config: DictConfig) -> str | None:
     if not lines:
         return None
     return (
-        f"step {step} of {plan.run_name} cannot be gone on with: it is of another training.\n"
+        f"the checkpoint of step {step} is of another training, and cannot be gone on with.\n"
         + "\n".join(lines)
         + f"\n  Start afresh with NEW_RUN=1, or put back what it was: {'; '.join(back)}"
     )

@@ -1,6 +1,6 @@
 """Every file name under ``runs/<name>/``, and how a file there is written: as a whole or not at all.
 
-launch/run.json            name, model, backend, task, world size; smoke, if it was a smoke run
+launch/run.json            name, model, backend, task, world size, digests of the data, versions; smoke, if it was one
 launch/attempts.jsonl      see attempts.py
 launch/command.sh          the command of the last attempt
 launch/resolved.yaml       its whole configuration
@@ -12,7 +12,8 @@ log.<attempt>.txt          the trainer's log, each line with its time
 rollouts/{train,validation}/<step>.jsonl
 checkpoints/               verl's
 data/                      of a smoke run: the sample that it trains on
-export/step_<step>/        the model of a checkpoint, as Hugging Face has it; step_<step>.adapter: its adapter alone
+export/step_<step>/        the model of a checkpoint, as Hugging Face has it
+export/step_<step>.adapter/     its adapter alone
 summary.json, report.html, learning_curve.svg      the report
 """
 

@@ -53,6 +53,12 @@ def test_all_right_is_no_certainty():
     assert 0.1 < high < 0.2
 
 
+def test_a_few_problems_in_between_make_no_absurd_interval():
+    """Values of pass@8: all right but for three problems, two of them now and then."""
+    low, high = mean_interval(np.array([1.0] * 253 + [0.0, 0.5, 0.9]))
+    assert 0.965 < low < 0.99 < high < 1
+
+
 def test_no_difference_is_no_certainty_either():
     low, high = difference_interval(np.zeros(100))
     assert -0.05 < low < 0 < high < 0.05

@@ -11,8 +11,10 @@ import torch
 
 from grpo_launchpad.export import CannotExport
 from grpo_launchpad.export.__main__ import main
-from grpo_launchpad.export.model_folder import check_space
+from grpo_launchpad.export.checkpoint import find
+from grpo_launchpad.export.model_folder import check_space, needed_bytes
 from grpo_launchpad.launch.plan import ROOT
+from grpo_launchpad.models import TINY_FOLDER
 from grpo_launchpad.runs.lock import take_lock
 
 HOLDER = """
@@ -170,8 +172,17 @@ def test_an_export_keeps_launches_away_and_then_lets_them(run):
 
 
 def test_a_disk_without_room(tmp_path):
-    with pytest.raises(CannotExport, match="are free and the model takes up to 1000000000.0 GB.\n  Free some, or give"):
+    with pytest.raises(CannotExport, match="are free and the model takes 1000000000.0 GB.\n  Free some, or give"):
         check_space(tmp_path / "not" / "yet", 10**18)
+
+
+@pytest.mark.parametrize(("case", "world_size"), [("full", 1), ("full", 2), ("adapter", 2)])
+def test_the_room_that_is_asked_for_is_what_the_weights_take(run, case, world_size):
+    made = run(case, world_size)
+    asked = needed_bytes(find(made), TINY_FOLDER, adapter_only=False)
+    assert main([str(made.path), "--no-engine"]) == 0
+    taken = (made.export(2) / "model.safetensors").stat().st_size
+    assert taken <= asked <= 1.2 * taken, "the output layer, which is tied, is counted as well"
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,34 @@ def test_the_rollout_engine_answers_as_recorded_or_nothing_is_exported(run, tmp_
         answers.prove_answers(made, found, TINY_FOLDER, tmp_path)
 
 
+def test_an_answer_may_part_only_where_two_tokens_are_as_good_as_equal(run, monkeypatch):
+    """The recorded answer takes the second-best first token, and goes on greedily."""
+    found = checkpoint.find(run("full", 1))
+    tokenizer, model = AutoTokenizer.from_pretrained(TINY_FOLDER), answers._in_transformers(TINY_FOLDER, found)[1]
+    prompt = QUESTIONS[0]
+
+    def best(ids: list[int]) -> tuple[torch.Tensor, list[int]]:
+        with torch.inference_mode():
+            values, order = model(torch.tensor([ids])).logits[0, -1].float().sort(descending=True)
+        return values, order.tolist()
+
+    def greedy(ids: list[int]) -> list[int]:
+        while len(ids) < 8 and (token := best(prompt + ids)[1][0]) not in tokenizer.all_special_ids:
+            ids = [*ids, token]
+        return ids
+
+    values, order = best(prompt)
+    gap = (values[0] - values[1]).item()
+    assert gap > 0
+    ours, recorded = greedy([order[0]]), tokenizer.decode(greedy([order[1]]))
+    question = answers.Question(prompt, recorded, None)
+    monkeypatch.setattr(answers, "TIE", gap)
+    assert answers._is_tie(question, ours, found, TINY_FOLDER)
+    assert not answers._is_tie(answers.Question(prompt, recorded + "0", None), ours, found, TINY_FOLDER)
+    monkeypatch.setattr(answers, "TIE", 0.9 * gap)
+    assert not answers._is_tie(question, ours, found, TINY_FOLDER)
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

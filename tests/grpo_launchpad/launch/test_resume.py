@@ -65,7 +65,7 @@ def test_another_training_is_refused_with_the_difference_and_both_ways_out(plan,
     text = hindrance(plan(**variables))
     put_back = put_back.format(folder=tmp_path)
     first, difference, ways_out = text.splitlines()
-    assert first.startswith(f"step 20 of {TINY} cannot be gone on with")
+    assert first == "the checkpoint of step 20 is of another training, and cannot be gone on with."
     assert difference.startswith(f"  {what}  environment {next(iter(variables))} (")
     assert next(iter(variables.values())) in difference
     assert put_back.partition("=")[2] in difference

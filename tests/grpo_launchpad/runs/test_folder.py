@@ -42,12 +42,12 @@ def run(tmp_path):
 def test_every_file_of_the_modules_list_has_a_name_in_the_class():
     table = inspect.getdoc(folder).partition("\n\n")[2]
     listed = set(re.findall(r"^(\S+?)/?(?:, (\S+?), (\S+))?(?=\s|$)", table, re.MULTILINE))
-    listed = {name.replace("<attempt>", "7") for names in listed for name in names if name}
+    listed = {name.replace("<attempt>", "7").replace("<step>", "9") for names in listed for name in names if name}
     run = RunFolder(folder.Path("/run"))
     named = {getattr(run, name) for name, value in vars(RunFolder).items() if isinstance(value, property)}
-    named |= {run.metrics(7), run.log(7)}
+    named |= {run.metrics(7), run.log(7), run.export(9), run.export(9, adapter=True)}
     named = {str(path.relative_to("/run")) for path in named} - {"launch"}
-    assert named | {"rollouts/{train,validation}/<step>.jsonl"} == listed
+    assert named | {"rollouts/{train,validation}/9.jsonl"} == listed
 
 
 def test_attempts_are_those_that_left_metrics_or_a_log(run):
