@@ -5,7 +5,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from grpo_launchpad.estimate.devices import UnknownDeviceError, device_of
+from grpo_launchpad.estimate.devices import UnknownDeviceError
+from grpo_launchpad.estimate.hardware import named_in
 from grpo_launchpad.launch.knobs import ALL_BACKENDS, read_knobs
 
 
@@ -123,11 +124,10 @@ def read_environment(variables: Mapping[str, str], engine: str, cluster_names: C
     for name, (also, _) in PLACES.items():
         if given := _given(name, also, variables, cluster_names):
             places[name] = given.value
-    if device := places.get("DEVICE"):
-        try:
-            device_of(device)
-        except UnknownDeviceError as error:
-            raise UserError(f"DEVICE: {error}") from error
+    try:
+        named_in(variables)
+    except UnknownDeviceError as error:
+        raise UserError(f"DEVICE: {error}") from error
     return Environment(_knobs(variables, engine, cluster_names), flags, places, variables)
 
 
