@@ -10,6 +10,8 @@ from grpo_launchpad.estimate.devices import Device, UnknownDeviceError, device_o
 VARIABLE = "DEVICE"
 # "8 GPUs with 80 GB", "one GPU with 24 GB", "16 NPUs with 64 GB"
 DEVICE_MEMORY = re.compile(r"\b(?P<kind>GPU|NPU)s? with (?P<gigabytes>\d+) GB")
+# What other programs have in a variable of this name; it names a kind, and no accelerator.
+KIND = re.compile(r"(cuda|gpu|cpu|npu|auto)(:\d+)?", re.IGNORECASE)
 HOST_MEMORY = re.compile(r"and (?P<size>[\d.]+) (?P<unit>GB|TB) of (?:host )?memory")
 
 
