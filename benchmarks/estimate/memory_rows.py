@@ -162,6 +162,8 @@ def _megatron(row: Row) -> Trainer:
         raise NotModelled("what is recomputed is not published")
     if row["recompute"] is None and row["what"] != "model_states_gib":
         raise NotModelled("what is recomputed is not published")
+    if mode not in ("none", "full", "selective") and _recomputed_layers(details):
+        mode = "full"
     from_transformer_engine = str(extra.get("cross_entropy_fusion", "")).startswith("Transformer")
     setup = Megatron(
         shape,
@@ -178,7 +180,10 @@ def _megatron(row: Row) -> Trainer:
         tokens=tokens or 1,
         micro_batches=count,
         recompute=mode if mode in ("full", "selective") else "none",
-        recomputed=frozenset(details if mode == "selective" and isinstance(details, list) else ()),
+        recomputed=frozenset(_modules(details) if mode == "selective" else ()),
+        recompute_layers=_recomputed_layers(details),
+        first_layers=_count(arguments, "decoder-first-pipeline-num-layers"),
+        last_layers=_count(arguments, "decoder-last-pipeline-num-layers"),
         moments=moments,
         on_host=_part_on_host(row),
         kernels=Kernels(
@@ -205,6 +210,25 @@ def _megatron(row: Row) -> Trainer:
     peak = total(megatron.update(setup, stage))
     engine = vllm.ASLEEP if "+" in str(row["engine"]) else 0.0
     return Trainer(states=held, peak=peak, lowest=peak, engine=engine)
+
+
+def _modules(details: object) -> list[str]:
+    """Return the modules of selective recomputation; Megatron-LM's default is attention's core."""
+    if isinstance(details, dict):
+        details = details.get("recompute-modules") or details.get("recompute_modules") or ["core_attn"]
+    return list(details) if isinstance(details, list) else []
+
+
+def _recomputed_layers(details: object) -> int | None:
+    """Return how many layers of a stage are recomputed by block; None if all are."""
+    text = str(details)
+    found = re.search(r"num[-_]layers\W+(\d+)", text)
+    return int(found[1]) if found and "block" in text else None
+
+
+def _count(arguments: Row, name: str) -> int | None:
+    value = arguments.get(name)
+    return int(value) if value is not None and str(value).isdecimal() else None
 
 
 def _megatron_head(extra: Row, arguments: Row) -> Head:
@@ -258,10 +282,11 @@ def _fsdp(row: Row) -> Trainer:
         weights=weights,
         gradients=weights,
         moments=2 * weights,
-        recompute="full" if mode == "offload" else mode if mode in ("full", "selective") else "none",
+        recompute=_recomputation(row, mode),
         activations_on_host="activations" in str(row["offload"] or ""),
         kernels=Kernels(fused=False, compiled=bool(extra.get("compile") or extra.get("torch_compile"))),
         head=_head(row),
+        expert_parallel=row["ep"] or 1,
         lora_rank=row["lora_rank"] or 0,
         lora_all="q,v" not in str(extra.get("lora_targets", "")),
         computes_in_storage=alone and weights == HALF,
@@ -273,6 +298,14 @@ def _fsdp(row: Row) -> Trainer:
     shortest = replace(setup, tokens=max(1, _shortest(row, setup.tokens)))
     engine = vllm.ASLEEP if "vllm" in str(row["engine"]) else 0.0
     return Trainer(states=held, peak=peak, lowest=total(fsdp.peak(shortest)), engine=engine)
+
+
+def _recomputation(row: Row, mode: str) -> str:
+    if mode == "offload":
+        return "full"
+    if "selective layer" in str((row["recompute"] or {}).get("details")):
+        return "alternate"
+    return mode if mode in ("full", "selective") else "none"
 
 
 # Of the longest possible sequence, what a published mean is at least: GSM8K's 300 of 1,536 tokens.
@@ -292,6 +325,8 @@ def _shortest(row: Row, tokens: int) -> int:
 def _tokens(row: Row, *, needed: bool) -> int:
     """Return the tokens of a micro batch on one device."""
     cp = row["cp"] or 1
+    if published := row["extra"].get("tokens_per_micro_batch_per_gpu"):
+        return int(published)
     if row["token_budget"]:
         return row["token_budget"] // (cp if row["id"].startswith("prime") else 1)
     if row["micro_batch"] and row["seq_len"]:

@@ -36,7 +36,8 @@ class Fsdp:
         weights: bytes of a weight as it is stored: 4 is verl's default, whatever it computes in.
         gradients: bytes of a stored gradient.
         moments: bytes of both moments.
-        recompute: "none", "full", or "selective" (every second matrix's product and attention's output are kept).
+        recompute: "none", "full", "alternate" (every second layer), or "selective" (every second matrix's product and
+            attention's output are kept).
         activations_on_host: whether layers' inputs wait on the host.
         kernels: how layers compute.
         head: how losses are computed.
@@ -46,6 +47,7 @@ class Fsdp:
         accumulates: whether gradients of micro batches are kept whole on each device (no_sync).
         copies_moments: whether the optimizer copies the second moment during its step (foreach).
         computes_in_storage: whether weights are computed with as they are stored, without a copy in bf16: one device.
+        expert_parallel: devices that share out experts, whose weights are then gathered in parts.
         keeps_gradients: whether gradients stay alive besides the weights; False if each is applied at once.
     """
 
@@ -68,12 +70,19 @@ class Fsdp:
     accumulates: bool = False
     copies_moments: bool = True
     computes_in_storage: bool = False
+    expert_parallel: int = 1
     keeps_gradients: bool = True
 
     @property
     def split(self) -> Split:
         """How activations are divided."""
         return Split(self.tensor, self.tensor, self.tensor)
+
+    @property
+    def largest_layer(self) -> float:
+        """Weights of the largest layer as a device gathers it."""
+        layers = counted(self.shape.layers)
+        return max(layer.dense + layer.experts / self.expert_parallel for layer, _ in layers)
 
     @property
     def trained(self) -> int:
@@ -114,7 +123,7 @@ def gathered(setup: Fsdp) -> tuple[Part, ...]:
     """Return the weights that are whole on a device while a layer computes: it, the next one, and the root's."""
     if setup.computes_in_storage:
         return ()
-    layer = max(layer.total for layer, _ in counted(setup.shape.layers))
+    layer = setup.largest_layer
     return parts_of(
         ("two layers' weights, gathered", 2 * HALF * layer / setup.tensor),
         ("embedding and output layer, gathered", HALF * _root(setup) / setup.tensor),
@@ -140,7 +149,8 @@ def kept(setup: Fsdp) -> float:
         return len(shape.layers) * boundary
     if setup.recompute == "selective":
         return sum(count * _selective(shape, layer, split) for layer, count in counted(shape.layers))
-    return sum(count * layer_bytes(shape, layer, setup.kernels, split) for layer, count in counted(shape.layers))
+    whole = sum(count * layer_bytes(shape, layer, setup.kernels, split) for layer, count in counted(shape.layers))
+    return (whole + len(shape.layers) * boundary) / 2 if setup.recompute == "alternate" else whole
 
 
 def _selective(shape: Shape, layer: Layer, split: Split) -> float:
@@ -201,7 +211,7 @@ def _head_weights(setup: Fsdp) -> float:
 
 def _layer_gradients(setup: Fsdp) -> float:
     """Gradients of a layer in bf16, and in fp32 on their way to be summed."""
-    layer = max(layer.total for layer, _ in counted(setup.shape.layers))
+    layer = setup.largest_layer
     if setup.lora_rank or setup.computes_in_storage:
         return 0.0
     return (HALF + FULL) * layer / setup.tensor

@@ -10,6 +10,8 @@ from grpo_launchpad.estimate.devices import Device, UnknownDeviceError, device_o
 VARIABLE = "DEVICE"
 # "8 GPUs with 80 GB", "one GPU with 24 GB", "16 NPUs with 64 GB"
 DEVICE_MEMORY = re.compile(r"\b(?P<kind>GPU|NPU)s? with (?P<gigabytes>\d+) GB")
+# What other programs have in a variable of this name; it names a kind, and no accelerator.
+KIND = re.compile(r"(cuda|gpu|cpu|npu|auto)(:\d+)?", re.IGNORECASE)
 HOST_MEMORY = re.compile(r"and (?P<size>[\d.]+) (?P<unit>GB|TB) of (?:host )?memory")
 
 
@@ -51,6 +53,16 @@ def stated_in(header: Sequence[str]) -> Stated:
     return Stated(device, size)
 
 
+def named_in(variables: Mapping[str, str]) -> Device | None:
+    """Return the accelerator that the environment names, or None.
+
+    Raises:
+        UnknownDeviceError: if it names one that the table does not have.
+    """
+    name = variables.get(VARIABLE, "").strip()
+    return device_of(name) if name and not KIND.fullmatch(name) else None
+
+
 def choose(variables: Mapping[str, str], kind: str, header: Sequence[str]) -> Chosen:
     """Return the accelerator to estimate for.
 
@@ -64,8 +76,8 @@ def choose(variables: Mapping[str, str], kind: str, header: Sequence[str]) -> Ch
     """
     if kind == "cpu":
         return Chosen(None, "a CPU run")
-    if name := variables.get(VARIABLE, "").strip():
-        return Chosen(device_of(name), f"{VARIABLE}={name}")
+    if (device := named_in(variables)) is not None:
+        return Chosen(device, f"{VARIABLE}={variables[VARIABLE].strip()}")
     if kind == "cuda" and (name := _gpu_of_this_machine()):
         try:
             return Chosen(device_of(name), "of this machine")

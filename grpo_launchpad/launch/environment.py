@@ -5,7 +5,8 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from grpo_launchpad.estimate.devices import UnknownDeviceError, device_of
+from grpo_launchpad.estimate.devices import UnknownDeviceError
+from grpo_launchpad.estimate.hardware import named_in
 from grpo_launchpad.launch.knobs import ALL_BACKENDS, read_knobs
 
 
@@ -130,11 +131,10 @@ def read_environment(variables: Mapping[str, str], engine: str, cluster_names: C
             places[name] = given.value
     if "END_IF_HUNG" in places and not re.fullmatch(r"[0-9]{1,6}([.][0-9]+)?", places["END_IF_HUNG"]):
         raise UserError(f"END_IF_HUNG={places['END_IF_HUNG']} is not a number, such as 10: times the usual step")
-    if device := places.get("DEVICE"):
-        try:
-            device_of(device)
-        except UnknownDeviceError as error:
-            raise UserError(f"DEVICE: {error}") from error
+    try:
+        named_in(variables)
+    except UnknownDeviceError as error:
+        raise UserError(f"DEVICE: {error}") from error
     return Environment(_knobs(variables, engine, cluster_names), flags, places, variables)
 
 

@@ -11,7 +11,9 @@ from grpo_launchpad.estimate import duration, show
 from grpo_launchpad.estimate.calibration import calibrated
 from grpo_launchpad.estimate.duration import Duration
 from grpo_launchpad.estimate.hardware import Chosen, choose
+from grpo_launchpad.estimate.memory import host_total
 from grpo_launchpad.estimate.of_config import Estimated, NoEstimateError, estimate
+from grpo_launchpad.estimate.parts import GIB
 from grpo_launchpad.launch.page import Page
 from grpo_launchpad.launch.plan import Plan
 from grpo_launchpad.preflight.data import rows_of
@@ -52,6 +54,23 @@ class Sizing:
         """The whole estimate, or nothing if there is none."""
         tables = [show.table(self.found.memory)] if self.found else []
         return "\n".join([*tables, *([duration.table(self.duration)] if self.duration else [])])
+
+    def notes(self, memory: int, shared: int | None) -> list[str]:
+        """Return what this machine may have too little of beside its devices: memory, and room in /dev/shm.
+
+        Args:
+            memory: bytes that processes here may use.
+            shared: bytes free in /dev/shm; None if there is none.
+        """
+        if self.found is None:
+            return []
+        wanted = self.found.memory
+        said = [(host_total(wanted), memory, "memory"), (wanted.shared, shared or 0, "room in /dev/shm")]
+        return [
+            f"note: about {needed / GIB:,.0f} GiB of {what} are needed on this machine, and it has {there / GIB:,.0f}"
+            for needed, there, what in said
+            if needed > there
+        ]
 
     def as_object(self) -> dict[str, Any]:
         """Return the estimate for JSON: memory and time, each null if it is not known, and the reason."""

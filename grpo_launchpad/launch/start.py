@@ -127,10 +127,16 @@ def _sized(plan: Plan, config: DictConfig) -> list[Problem]:
     """Print what the launch needs of its devices; return the problem of one that needs more than they have."""
     if plan.device == "cpu":
         return []
+    from grpo_launchpad.doctor.judge import memory_of
+    from grpo_launchpad.doctor.system import read_system
     from grpo_launchpad.launch.sizing import size
 
     sizing = size(plan, config)
     print(sizing.lines, file=sys.stderr)
+    if not uses_a_running_ray(config):
+        here = read_system()
+        for note in sizing.notes(memory_of(here), here.shared_memory[0] if here.shared_memory else None):
+            print(note, file=sys.stderr)
     return sizing.problems
 
 

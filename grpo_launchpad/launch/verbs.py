@@ -33,7 +33,7 @@ def main(verb: str, arguments: list[str]) -> int | NoReturn:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="keys of verl, as Hydra takes them")
     if verb == "check":
         parser.add_argument("--json", action="store_true", help="print problems and the estimate of memory as JSON")
-    args = parser.parse_args(arguments)
+    args = parser.parse_intermixed_args(arguments)
     try:
         launcher = find_file(args.name)
     except NoLauncherError as error:

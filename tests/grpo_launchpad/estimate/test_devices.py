@@ -53,6 +53,7 @@ def test_the_device_that_is_named_beats_the_headers(monkeypatch):
     assert choose({}, "cuda", header).device.name == "A100-80"
     assert choose({"DEVICE": "h200"}, "cpu", header).device is None
     assert choose({}, "cuda", []).device is None
+    assert choose({"DEVICE": "cuda:0"}, "cuda", header).device.name == "A100-80"  # other programs' DEVICE names a kind
 
 
 def test_the_gpu_of_this_machine_beats_the_headers(tmp_path, monkeypatch):

@@ -8,10 +8,12 @@ import pytest
 from grpo_launchpad.architectures import published
 from grpo_launchpad.estimate import show
 from grpo_launchpad.estimate.devices import GIB, device_of
+from grpo_launchpad.estimate.hardware import Chosen
 from grpo_launchpad.estimate.mend import as_fix, with_changes
 from grpo_launchpad.estimate.of_config import NoEstimateError, estimate
 from grpo_launchpad.launch.launchers import FOLDER
 from grpo_launchpad.launch.plan import ROOT, plan_of_page
+from grpo_launchpad.launch.sizing import Sizing
 from grpo_launchpad.preflight.compose import compose
 from grpo_launchpad.preflight.memory import check_memory
 
@@ -241,3 +243,13 @@ def test_an_estimate_imports_no_torch_and_no_vllm():
         "assert not {'torch', 'vllm', 'transformers', 'verl'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_machine_with_too_little_memory_is_noted(configs):
+    found = estimate(configs("qwen3-30b-a3b_megatron_math"), device_of("A100-80"))
+    sizing = Sizing(Chosen(device_of("A100-80"), "DEVICE"), found, "", [])
+    (memory, shared) = sizing.notes(64 * GIB, None)
+    assert "64" in memory
+    assert "/dev/shm" in shared
+    assert sizing.notes(2**41, 2**40) == []
+    assert Sizing(Chosen(None, ""), None, "no estimate", []).notes(0, 0) == []
