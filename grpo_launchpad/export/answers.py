@@ -187,7 +187,8 @@ def _is_tie(question: Question, tokens: list[int], checkpoint: Checkpoint, folde
     at = next((place for place in range(len(tokens)) if not spells(tokens[: place + 1])), len(tokens))
     limit = min(TOKENS, checkpoint.setting("data.max_response_length"))
     begun = [tokens[:length] for length in range(max(0, at - 1), at + 1)]  # a character may have begun a token before
-    for _ in range(WINDOW):
+    # Where the record has bytes that are no text, as those of random weights, it does not tell how many there were.
+    for _ in range(1 if UNFINISHED in question.answer else WINDOW):
         longer = []
         for ids in begun[:BRANCHES]:
             if len(ids) >= limit:
