@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import hydra
 import ray
 import transfer_queue
-from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
+from verl.experimental.agent_loop.agent_loop import AgentLoopManager, DictConfigWrap, ToolListWrap, _agent_loop_registry
 from verl.trainer.ppo.v1 import agent_loop_tq
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ, AgentLoopWorkerTQ
 from verl.utils.rollout_trace import rollout_trace_attr
@@ -136,7 +136,13 @@ class LeanAgentLoopWorker(_AgentLoopWorkerTQ):
 
 
 class LeanAgentLoopManager(AgentLoopManagerTQ):
-    """verl's manager, with :class:`LeanAgentLoopWorker`."""
+    """verl's manager, with :class:`LeanAgentLoopWorker`; for the older trainer, without TransferQueue, verl's own."""
+
+    @classmethod
+    def create(cls, config, **kwargs):
+        if not config.trainer.use_v1:
+            return AgentLoopManager.create(config=config, **kwargs)
+        return super().create(config=config, **kwargs)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
