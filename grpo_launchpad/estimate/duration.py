@@ -402,6 +402,7 @@ def _hours(duration: Duration) -> str:
 
 
 def _duration(seconds: float) -> str:
+    """Say an estimate, in two digits: what is known within a factor of 2 has no seconds beside its minutes."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}" if seconds < 10 * size else f"{seconds / size:,.0f} {unit}"

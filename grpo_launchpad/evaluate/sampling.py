@@ -11,6 +11,7 @@ from grpo_launchpad.evaluate.answers import Answers, KeptAnswer
 from grpo_launchpad.evaluate.pace import Pace
 from grpo_launchpad.evaluate.problems import Problem
 from grpo_launchpad.inference.engine import Engine, Request, Sampling
+from grpo_launchpad.runs.pace import duration
 
 
 def missing(answers: Answers, problems: Sequence[Problem], samples: int) -> list[tuple[Problem, int]]:
@@ -104,11 +105,3 @@ class Bar:
         left = self._pace.seconds_left()
         speed = f"{self._pace.tokens_per_second:,.0f} tokens/s"
         return f"{speed}, {duration(left)} left" if left is not None else speed
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it: 12 s, 3 min, 2 h 05 min."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

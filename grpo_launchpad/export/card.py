@@ -1,5 +1,6 @@
 """README.md of an exported model: the model card, in the Hugging Face hub's format."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -154,7 +155,8 @@ def _file(path: Path) -> dict:
     except OSError:
         return {"name": path.name, "sha256": "not there any more"}
     found = {"name": path.name, "sha256": digest}
-    try:
+    # Data that data_prep did not make have no manifest, or another program's: then the digest is all that is known.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         manifest = json.loads((path.parent / NAME).read_text(encoding="utf-8"))
         for split in manifest["splits"].values():
             for file in split["files"]:
@@ -164,8 +166,6 @@ def _file(path: Path) -> dict:
                     hub = source["name"] if _ON_A_HUB.fullmatch(source["name"]) else None
                     title = manifest["title"] if not hub else f"[{hub}](https://huggingface.co/datasets/{hub})"
                     found |= {"rows": f"{file['rows']:,}", "source": title + revision, "hub": hub}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # data that data_prep did not make
     return found
 
 

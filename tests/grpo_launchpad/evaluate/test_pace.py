@@ -3,10 +3,7 @@
 import random
 from statistics import mean
 
-import pytest
-
 from grpo_launchpad.evaluate.pace import Pace
-from grpo_launchpad.evaluate.sampling import duration
 
 
 def simulate(lengths: list[int], at_a_time: int, max_tokens: int) -> list[tuple[float, float | None]]:
@@ -63,10 +60,3 @@ def test_nothing_is_promised_before_anything_has_finished():
     clock[0] = 2.0
     pace.step(4, 3, 10)
     assert pace.seconds_left() == 0.0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (89, "89 s"), (100, "2 min"), (3000, "50 min"), (7500, "2 h 05 min")]
-)
-def test_times_are_said_as_people_say_them(seconds, text):
-    assert duration(seconds) == text

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 
 from grpo_launchpad.evaluate.command import main
-from grpo_launchpad.inference.engine import Request, Sampling, VllmEngine, is_cpu_build
+from grpo_launchpad.inference.engine import Request, Sampling, VllmEngine
 from grpo_launchpad.inference.prompts import Prompts
 from grpo_launchpad.models import TINY_FOLDER
 from tests.grpo_launchpad.evaluate.test_command import sums
-
-pytestmark = pytest.mark.skipif(not is_cpu_build(), reason="vLLM for CPUs is not installed")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grpo_launchpad.runs.pace import UNKNOWN_SECONDS, Pace, remaining_time
+from grpo_launchpad.runs.pace import UNKNOWN_SECONDS, Pace, duration, remaining_time
 from grpo_launchpad.runs.settings import Settings
 
 
@@ -69,3 +69,19 @@ def test_no_numbers_stop_the_pace(seconds, total):
     if left := pace.remaining(total):
         assert left.seconds == pytest.approx(max(0, total - len(usable)) * fmean(usable[1:] or usable))
     paced(*seconds[:1])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (0, "0 s"),
+        (6.31, "6.31 s"),
+        (59, "59 s"),
+        (125, "2 min 05 s"),
+        (3000, "50 min 00 s"),
+        (7500, "2 h 05 min"),
+    ],
+)
+def test_times_are_said_as_people_say_them(seconds, text):
+    assert duration(seconds) == text
